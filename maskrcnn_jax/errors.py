@@ -1,0 +1,34 @@
+"""Errors that a user caused and can mend: a script prints one line and exits with status 2."""
+
+import difflib
+import functools
+import sys
+from collections.abc import Callable, Iterable
+from typing import ParamSpec
+
+P = ParamSpec("P")
+
+
+class InputError(ValueError):
+    """What the user gave is wrong. The message names the file, the record and the mend."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Returns ``" Did you mean 'shapes'?"`` for a near miss, else all known names."""
+    known = sorted(known)
+    close = difflib.get_close_matches(name, known, n=1)
+    return f" Did you mean {close[0]!r}?" if close else f" Known: {', '.join(known)}."
+
+
+def exits_on_input_error(main: Callable[P, None]) -> Callable[P, None]:
+    """Decorates a script's ``main``: an ``InputError`` becomes one line and exit status 2."""
+
+    @functools.wraps(main)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            main(*args, **kwargs)
+        except InputError as error:
+            print(f"error: {error}", file=sys.stderr)
+            sys.exit(2)
+
+    return wrapped

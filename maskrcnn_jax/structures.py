@@ -1,0 +1,85 @@
+"""The structures that flow through the detector. Units and frames are defined here, once.
+
+Shapes: b images, h w padded image size, g ground-truth slots, m n ground-truth bitmap size,
+p proposals, s sampled RoIs, d detections, k side of a predicted mask.
+
+Every structure is written for a batch; functions for one image see it without the leading b
+(``jax.vmap`` takes it away).
+
+* Boxes are XYXY, float32, continuous pixels of the padded network input: x1 is the left edge,
+  x2 - x1 the width (no +1), pixel i covers [i, i + 1].
+* Labels are in [0, K). Background is the last logit, K, and exists only inside the box head.
+* ``valid`` is True for real entries. What lies under False may be garbage and changes nothing.
+"""
+
+import flax.struct
+from jaxtyping import Array, Bool, Float, Int, UInt8
+
+
+@flax.struct.dataclass
+class GroundTruth:
+    """The annotated objects of an image; crowds are not among them.
+
+    Each bitmap ``masks[i]`` covers the rectangle ``mask_frames[i]`` (XYXY), normally the object's
+    box, with its pixels spread evenly over it; outside its frame a mask is empty. A frame equal to
+    the whole image and a bitmap of the image's size is the ordinary full-image mask.
+    """
+
+    boxes: Float[Array, "*b g 4"]
+    labels: Int[Array, "*b g"]
+    masks: Bool[Array, "*b g m n"]
+    mask_frames: Float[Array, "*b g 4"]
+    valid: Bool[Array, "*b g"]
+
+
+@flax.struct.dataclass
+class Batch:
+    """Images of one padded size. Real pixels sit at the top left; ``sizes`` says how far they go.
+
+    ``indices`` is each image's place in its data set, by which the host finds its id, file name
+    and original size. ``valid`` is False for images that only fill up the last batch.
+    """
+
+    images: UInt8[Array, "*b h w 3"]
+    sizes: Int[Array, "*b 2"]  # (height, width) of the real pixels
+    ground_truth: GroundTruth
+    indices: Int[Array, "*b"]
+    valid: Bool[Array, "*b"]
+
+
+@flax.struct.dataclass
+class Proposals:
+    """Class-agnostic boxes of the RPN, best first. ``scores`` are logits."""
+
+    boxes: Float[Array, "*b p 4"]
+    scores: Float[Array, "*b p"]
+    valid: Bool[Array, "*b p"]
+
+
+@flax.struct.dataclass
+class Samples:
+    """RoIs drawn for training the second stage, the positive ones first.
+
+    ``labels`` is the class of the matched object, or K for background; ``matched`` is the index of
+    that object among the image's ground truth (of no meaning for background). Only the first
+    ``max_positives`` entries (a number of the sampler) can be positive.
+    """
+
+    boxes: Float[Array, "*b s 4"]
+    labels: Int[Array, "*b s"]
+    matched: Int[Array, "*b s"]
+    valid: Bool[Array, "*b s"]
+
+
+@flax.struct.dataclass
+class Detections:
+    """Final detections, best first. ``masks`` are probabilities over the box of each detection.
+
+    A detector without a mask branch has ``masks`` of side 0.
+    """
+
+    boxes: Float[Array, "*b d 4"]
+    scores: Float[Array, "*b d"]
+    labels: Int[Array, "*b d"]
+    masks: Float[Array, "*b d k k"]
+    valid: Bool[Array, "*b d"]
