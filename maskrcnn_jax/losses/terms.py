@@ -1,0 +1,58 @@
+"""The three losses of Mask R-CNN, over entries of which some are not valid.
+
+An invalid entry adds nothing to the sum, the count or the gradient, whatever it holds.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+
+class LossTerm(NamedTuple):
+    """A loss is ``sum / count`` once both are summed over the images of all devices."""
+
+    sum: Array
+    count: Array
+
+    @property
+    def mean(self) -> Array:
+        """0 where nothing was counted."""
+        return self.sum / jnp.maximum(self.count, 1)
+
+
+def softmax_cross_entropy(
+    logits: Float[Array, "*n k"], labels: Int[Array, "*n"], valid: Bool[Array, "*n"]
+) -> LossTerm:
+    """-log softmax(logits)[label]; counts the valid entries."""
+    logits = jnp.where(valid[..., None], logits, 0)
+    safe = jnp.where(valid, labels, 0)
+    log_p = jnp.take_along_axis(jax.nn.log_softmax(logits), safe[..., None], axis=-1)[..., 0]
+    return _total(-log_p, valid)
+
+
+def binary_cross_entropy(
+    logits: Float[Array, "*n"], targets: Float[Array, "*n"], valid: Bool[Array, "*n"]
+) -> LossTerm:
+    """-t log s(x) - (1 - t) log(1 - s(x)) with the sigmoid s; counts the valid entries."""
+    x, t = jnp.where(valid, logits, 0), jnp.where(valid, targets, 0)
+    return _total(jnp.maximum(x, 0) - x * t + jnp.log1p(jnp.exp(-jnp.abs(x))), valid)
+
+
+def smooth_l1(
+    predictions: Float[Array, "*n"],
+    targets: Float[Array, "*n"],
+    valid: Bool[Array, "*n"],
+    *,
+    beta: float,
+) -> LossTerm:
+    """0.5 d^2 / beta for |d| < beta, else |d| - 0.5 beta; beta 0 is L1 (Fast R-CNN, eq. 3)."""
+    error = jnp.abs(jnp.where(valid, predictions - targets, 0))
+    if beta == 0:
+        return _total(error, valid)
+    return _total(jnp.where(error < beta, 0.5 * error**2 / beta, error - 0.5 * beta), valid)
+
+
+def _total(values: Array, valid: Array) -> LossTerm:
+    return LossTerm(jnp.where(valid, values, 0).sum(), valid.sum().astype(values.dtype))

@@ -1,0 +1,96 @@
+"""Mask R-CNN (He et al., 2017): the whole detector, one line for each arrow of the figure.
+
+    images -> backbone -> neck -> rpn -> roi head -> losses or detections
+
+Shapes: b images, h w padded image size.
+"""
+
+from dataclasses import dataclass, field
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt8
+
+from maskrcnn_jax.backbones.resnet import ResNetConfig
+from maskrcnn_jax.losses import LossTerm
+from maskrcnn_jax.necks.fpn import FPNConfig
+from maskrcnn_jax.roi.standard import StandardRoIHeadConfig
+from maskrcnn_jax.rpn.rpn import RPNConfig
+from maskrcnn_jax.structures import Batch, Detections
+
+# Padded image sides are multiples of this: the coarsest stride of the backbone.
+SIZE_MULTIPLE = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class PixelConfig:
+    """RGB statistics of the ImageNet training images, in units of 0-255."""
+
+    mean: tuple[float, float, float] = (123.675, 116.28, 103.53)
+    std: tuple[float, float, float] = (58.395, 57.12, 57.375)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaskRCNNConfig:
+    num_classes: int
+    pixels: PixelConfig = field(default_factory=PixelConfig)
+    backbone: ResNetConfig = field(default_factory=ResNetConfig)
+    neck: FPNConfig = field(default_factory=FPNConfig)
+    rpn: RPNConfig = field(default_factory=RPNConfig)
+    roi: StandardRoIHeadConfig = field(default_factory=StandardRoIHeadConfig)
+
+    def build(self) -> "MaskRCNN":
+        return MaskRCNN(self)
+
+    def frozen_modules(self) -> tuple[tuple[str, ...], ...]:
+        """Paths of the modules whose parameters are not trained."""
+        return tuple(("backbone", name) for name in self.backbone.frozen_modules())
+
+
+class MaskRCNN(nn.Module):
+    """``loss`` and ``predict`` own the same parameters; neither depends on a mode."""
+
+    config: MaskRCNNConfig
+
+    def setup(self):
+        self.backbone = self.config.backbone.build()
+        self.neck = self.config.neck.build()
+        self.rpn = self.config.rpn.build()
+        self.roi = self.config.roi.build(self.config.num_classes)
+
+    def loss(self, batch: Batch, keys: PRNGKeyArray) -> dict[str, LossTerm]:
+        """The terms of the loss, to be divided by their counts and added; one key per image."""
+        rpn_keys, roi_keys = _split(keys)
+        features = self._features(batch)
+        truth = batch.ground_truth
+        rpn_losses, proposals = self.rpn.loss(features, batch.sizes, truth, rpn_keys)
+        return rpn_losses | self.roi.loss(features, proposals, truth, roi_keys)
+
+    def predict(self, batch: Batch) -> Detections:
+        """Detections in the frame of the padded images."""
+        features = self._features(batch)
+        proposals = self.rpn.predict(features, batch.sizes)
+        return self.roi.predict(features, proposals, batch.sizes)
+
+    def _features(self, batch: Batch) -> dict[int, Array]:
+        images = normalize(batch.images, batch.sizes, config=self.config.pixels)
+        return self.neck(self.backbone(images))
+
+
+def normalize(
+    images: UInt8[Array, "b h w 3"], sizes: Int[Array, "b 2"], *, config: PixelConfig
+) -> Float[Array, "b h w 3"]:
+    """(pixel - mean) / std in the real part of each image, 0 in its padding."""
+    dtype = jnp.result_type(float)  # float32, float64 under x64
+    height, width = images.shape[1:3]
+    real = (jnp.arange(height)[:, None] < sizes[:, 0, None, None]) & (
+        jnp.arange(width) < sizes[:, 1, None, None]
+    )  # [b, h, w]
+    mean, std = jnp.asarray(config.mean, dtype), jnp.asarray(config.std, dtype)
+    return jnp.where(real[..., None], (images.astype(dtype) - mean) / std, 0)
+
+
+def _split(keys: PRNGKeyArray) -> tuple[PRNGKeyArray, PRNGKeyArray]:
+    both = jax.vmap(jax.random.split)(keys)
+    return both[:, 0], both[:, 1]

@@ -1,0 +1,52 @@
+"""Feature Pyramid Network (Lin et al., 2017)."""
+
+from dataclasses import dataclass
+
+import flax.linen as nn
+from jaxtyping import Array, Float
+
+from maskrcnn_jax.ops.conv import conv_general_dilated
+
+_XAVIER = nn.initializers.variance_scaling(1.0, "fan_in", "uniform")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FPNConfig:
+    channels: int = 256
+
+    def build(self) -> "FPN":
+        return FPN(self)
+
+
+class FPN(nn.Module):
+    """Gives every level the same number of channels and the semantics of the top.
+
+    Levels 2..5 in, 2..6 out: a 1x1 lateral convolution, the coarser level doubled by repetition
+    and added, a 3x3 output convolution. Level 6 is level 5 subsampled by two.
+    """
+
+    config: FPNConfig
+
+    @nn.compact
+    def __call__(self, features: dict[int, Float[Array, "b _ _ _"]]) -> dict[int, Array]:
+        outputs, coarser = {}, None
+        for level in sorted(features, reverse=True):
+            x = self._conv(1, f"lateral{level}")(features[level])
+            if coarser is not None:
+                x += coarser.repeat(2, axis=1).repeat(2, axis=2)
+            outputs[level] = self._conv(3, f"output{level}")(x)
+            coarser = x
+        top = max(features)
+        outputs[top + 1] = outputs[top][:, ::2, ::2]
+        return dict(sorted(outputs.items()))
+
+    def _conv(self, size: int, name: str) -> nn.Conv:
+        pad = size // 2
+        return nn.Conv(
+            self.config.channels,
+            (size, size),
+            padding=((pad, pad), (pad, pad)),
+            kernel_init=_XAVIER,
+            conv_general_dilated=conv_general_dilated,
+            name=name,
+        )

@@ -1,0 +1,233 @@
+"""RoIAlign: pooling of boxes from feature maps by bilinear sampling (Mask R-CNN, section 3).
+
+Each cell of a RoI averages samples spread evenly over it. A sample reads four pixels, and the
+weights of neighbouring samples are products of a weight in y and one in x. So per axis a cell
+comes down to a few *taps* (pixel, weight), and its value to a sum over pairs of taps of
+
+    pixels[row of tap y, column of tap x] * weight y * weight x.
+
+Each term is one gather over all RoIs at once, which XLA fuses with the product and the sum; the
+gathered samples themselves are never stored. With a fixed number of samples the pairs are unrolled;
+with adaptive sampling the loop runs as often as the largest RoI needs, so no box is cut short.
+
+Maps of any number and size are stored as one list of pixels, and each RoI says where its map
+begins and how large it is: feature pyramids, and the bitmaps of ground-truth masks, are pooled by
+the same code.
+
+Shapes: n RoIs, o cells per side, t taps per cell and axis, s samples per cell and axis,
+l pixels of all maps together, c channels.
+"""
+
+import functools
+import math
+from collections.abc import Callable
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+_MAX_UNROLLED_PAIRS = 16
+
+
+@flax.struct.dataclass
+class Maps:
+    """Where in the list of pixels the map of each RoI lies, row by row."""
+
+    offset: Int[Array, " n"]
+    height: Int[Array, " n"]
+    width: Int[Array, " n"]
+
+
+@flax.struct.dataclass
+class _Taps:
+    """The pixels that a cell reads along one axis; those beyond ``count`` have weight 0."""
+
+    index: Int[Array, "n o t"]
+    weight: Float[Array, "n o t"]
+    count: Int[Array, " n"]
+
+
+@flax.struct.dataclass
+class _Grid:
+    """All taps of all cells of all RoIs."""
+
+    maps: Maps
+    y: _Taps
+    x: _Taps
+
+    def pair(self, ty, tx) -> tuple[Int[Array, "n o o"], Float[Array, "n o o 1"]]:
+        """Pixels and weights of one pair of taps: one for all RoIs (ints) or one for each."""
+        row = _pick(self.y.index, ty)[:, :, None] * self.maps.width[:, None, None]
+        pixel = self.maps.offset[:, None, None] + row + _pick(self.x.index, tx)[:, None, :]
+        weight = _pick(self.y.weight, ty)[:, :, None] * _pick(self.x.weight, tx)[:, None, :]
+        return pixel, weight[..., None]
+
+
+def roi_align(
+    pixels: Float[Array, "l c"],
+    boxes: Float[Array, "n 4"],
+    maps: Maps,
+    *,
+    output_size: int,
+    samples_per_cell: int | None,
+    half_pixel: bool,
+    longest_side: int,
+) -> Float[Array, "n o o c"]:
+    """Averages bilinear samples over each of o x o cells of each box.
+
+    Args:
+      pixels: all maps, flattened and laid end to end.
+      boxes: XYXY in pixels of the RoI's own map. Boxes without area give finite values.
+      maps: the map of each RoI.
+      output_size: cells per side.
+      samples_per_cell: per axis; None for ``ceil(side / output_size)``, Detectron2's "adaptive".
+      half_pixel: pixel i has its centre at i + 0.5 (Detectron2's ``aligned=True``); False is the
+        older form with centres at i and RoIs at least one pixel large (torchvision).
+      longest_side: no map is longer or wider than this.
+
+    A sample beyond the outermost pixel centre by more than one pixel counts as 0, nearer ones take
+    the border's value. Gradients flow to ``pixels`` only.
+    """
+    start, size = _start_and_size(boxes, half_pixel)
+    if samples_per_cell is None:
+        taps = functools.partial(
+            _adaptive_taps, cells=output_size, max_samples=math.ceil(longest_side / output_size)
+        )
+    else:
+        taps = functools.partial(_fixed_taps, cells=output_size, samples=samples_per_cell)
+    y = taps(start[:, 1], size[:, 1], maps.height)
+    x = taps(start[:, 0], size[:, 0], maps.width)
+    return _sum_over_pairs(pixels, jax.lax.stop_gradient(_Grid(maps=maps, y=y, x=x)))
+
+
+def roi_align_max(
+    pixels: Float[Array, "l c"],
+    boxes: Float[Array, "n 4"],
+    maps: Maps,
+    *,
+    output_size: int,
+    samples_per_cell: int,
+    half_pixel: bool,
+) -> Float[Array, "n o o c"]:
+    """As ``roi_align``, but takes the largest sample of each cell (Mask R-CNN, table 2c)."""
+    start, size = jax.lax.stop_gradient(_start_and_size(boxes, half_pixel))
+    taps = functools.partial(_fixed_taps, cells=output_size, samples=samples_per_cell)
+    grid = _Grid(
+        maps=maps,
+        y=taps(start[:, 1], size[:, 1], maps.height),
+        x=taps(start[:, 0], size[:, 0], maps.width),
+    )
+
+    def sample(i: int, j: int) -> Array:
+        corners = [grid.pair(2 * i + di, 2 * j + dj) for di in (0, 1) for dj in (0, 1)]
+        return sum(pixels[rows] * weights for rows, weights in corners)
+
+    places = [(i, j) for i in range(samples_per_cell) for j in range(samples_per_cell)]
+    return functools.reduce(jnp.maximum, [sample(i, j) for i, j in places]).astype(pixels.dtype)
+
+
+def _start_and_size(boxes: Array, half_pixel: bool) -> tuple[Array, Array]:
+    start, size = boxes[:, :2], boxes[:, 2:] - boxes[:, :2]
+    return (start - 0.5, size) if half_pixel else (start, jnp.maximum(size, 1))
+
+
+def _bilinear(position: Array, length: Array) -> tuple[Array, Array, Array]:
+    """The lower pixel of a sample, the weight of the pixel above it, and whether it is inside."""
+    inside = (position >= -1) & (position <= length)
+    position = jnp.clip(position, 0, length - 1)
+    low = jnp.floor(position)
+    return low.astype(jnp.int32), position - low, inside
+
+
+def _fixed_taps(start: Array, size: Array, length: Array, *, cells: int, samples: int) -> _Taps:
+    """Two taps for each sample, of which every cell has ``samples``."""
+    in_cells = np.arange(cells)[:, None] + (np.arange(samples) + 0.5) / samples  # [o, s]
+    length = length[:, None, None]
+    position = start[:, None, None] + in_cells.astype(start.dtype) * (size / cells)[:, None, None]
+    low, above, inside = _bilinear(position, length)  # [n, o, s]
+    index = jnp.stack([low, jnp.minimum(low + 1, length - 1)], -1)
+    weight = jnp.stack([1 - above, above], -1) * (inside / samples)[..., None]
+    flat, count = (*low.shape[:2], 2 * samples), jnp.full(start.shape, 2 * samples)
+    return _Taps(index=index.reshape(flat), weight=weight.reshape(flat), count=count)
+
+
+def _adaptive_taps(
+    start: Array, size: Array, length: Array, *, cells: int, max_samples: int
+) -> _Taps:
+    """One tap for each pixel that any sample of the cell touches; ceil(cell size) samples."""
+    cell = size / cells
+    samples = jnp.ceil(cell)[:, None, None]  # per RoI; a cell of no size has none
+    s = jnp.arange(max_samples)
+    position = (
+        start[:, None, None]
+        + jnp.arange(cells)[:, None] * cell[:, None, None]
+        + (s + 0.5) * (cell[:, None, None] / jnp.maximum(samples, 1))
+    )  # [n, o, s]
+    low, above, inside = _bilinear(position, length[:, None, None])
+    share = jnp.where(inside & (s < samples), 1 / jnp.maximum(samples, 1), 0)
+    first = low[..., :1]  # samples lie at most a pixel apart: they span max_samples + 1 pixels
+    t = jnp.arange(max_samples + 1)
+    step = (low - first)[..., None]  # [n, o, s, 1]
+    hit = jnp.where(step == t, 1 - above[..., None], 0) + jnp.where(
+        step + 1 == t, above[..., None], 0
+    )
+    weight = (hit * share[..., None]).sum(-2)  # [n, o, t]
+    index = jnp.minimum(first + t, length[:, None, None] - 1)
+    used = (weight != 0).any(1)  # [n, t]
+    return _Taps(index=index, weight=weight, count=(used * (t + 1)).max(-1))
+
+
+def _pick(values: Float[Array, "n o t"], tap) -> Array:
+    if isinstance(tap, int):
+        return values[..., tap]
+    return jnp.take_along_axis(values, tap[:, None, None], axis=-1)[..., 0]
+
+
+def _for_each_pair(grid: _Grid, body: Callable[[Array, Array, Array], Array], init: Array) -> Array:
+    """Chains ``value = body(pixel indices, weights, value)`` over all pairs of taps.
+
+    Few pairs are unrolled, so that XLA fuses them into one pass. Many are looped over: each RoI
+    goes through its own pairs, and the loop ends with the RoI that has most of them.
+    """
+    rows, columns = grid.y.index.shape[-1], grid.x.index.shape[-1]
+    if rows * columns <= _MAX_UNROLLED_PAIRS:
+        for ty in range(rows):
+            for tx in range(columns):
+                init = body(*grid.pair(ty, tx), init)
+        return init
+
+    num_pairs = grid.y.count * grid.x.count
+
+    def step(k, value):
+        ty, tx = jnp.divmod(jnp.minimum(k, num_pairs - 1), jnp.maximum(grid.x.count, 1))
+        index, weights = grid.pair(jnp.maximum(ty, 0), tx)
+        return body(index, jnp.where((k < num_pairs)[:, None, None, None], weights, 0), value)
+
+    return jax.lax.fori_loop(0, num_pairs.max(initial=0), step, init)
+
+
+@jax.custom_vjp
+def _sum_over_pairs(pixels: Float[Array, "l c"], grid: _Grid) -> Float[Array, "n o o c"]:
+    """Sum over pairs of taps of pixel * weight, in the weights' precision."""
+    n, cells, _ = grid.y.index.shape
+    zeros = jnp.zeros((n, cells, cells, pixels.shape[-1]), grid.y.weight.dtype)
+    total = _for_each_pair(grid, lambda index, w, total: total + pixels[index] * w, zeros)
+    return total.astype(pixels.dtype)
+
+
+def _sum_forward(pixels, grid):
+    return _sum_over_pairs(pixels, grid), (pixels, grid)
+
+
+def _sum_backward(saved, gradient):
+    """Each pixel receives weight * gradient from every cell that read it."""
+    pixels, grid = saved
+    gradient = gradient.astype(grid.y.weight.dtype)
+    zeros = jnp.zeros(pixels.shape, gradient.dtype)
+    total = _for_each_pair(grid, lambda index, w, t: t.at[index].add(gradient * w), zeros)
+    return total.astype(pixels.dtype), None
+
+
+_sum_over_pairs.defvjp(_sum_forward, _sum_backward)

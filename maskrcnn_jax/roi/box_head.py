@@ -1,0 +1,86 @@
+"""The box head: what is in a RoI, and where exactly.
+
+Shapes: n RoIs, o pooled side, c channels, k classes, r 4 * k deltas (4 if class-agnostic).
+"""
+
+from dataclasses import dataclass
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from maskrcnn_jax.losses import LossTerm, smooth_l1, softmax_cross_entropy
+from maskrcnn_jax.ops import boxes as box_ops
+
+_XAVIER = nn.initializers.variance_scaling(1.0, "fan_in", "uniform")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoxHeadConfig:
+    """``box_weights`` scale the deltas (dx, dy, dw, dh) to about unit variance."""
+
+    hidden: int = 1024
+    class_agnostic: bool = False
+    box_weights: tuple[float, float, float, float] = (10.0, 10.0, 5.0, 5.0)
+    smooth_l1_beta: float = 0.0
+
+    def build(self, num_classes: int) -> "BoxHead":
+        return BoxHead(self, num_classes)
+
+
+class BoxHead(nn.Module):
+    """Two fully connected layers shared by classification and regression."""
+
+    config: BoxHeadConfig
+    num_classes: int
+
+    @nn.compact
+    def __call__(
+        self, pooled: Float[Array, "*n o o c"]
+    ) -> tuple[Float[Array, "*n k+1"], Float[Array, "*n r"]]:
+        """Returns class logits, background last, and box deltas."""
+        x = pooled.reshape(*pooled.shape[:-3], -1)
+        x = nn.relu(nn.Dense(self.config.hidden, kernel_init=_XAVIER, name="fc1")(x))
+        x = nn.relu(nn.Dense(self.config.hidden, kernel_init=_XAVIER, name="fc2")(x))
+        boxes_per_roi = 1 if self.config.class_agnostic else self.num_classes
+        logits = nn.Dense(
+            self.num_classes + 1, kernel_init=nn.initializers.normal(0.01), name="classes"
+        )(x)
+        deltas = nn.Dense(
+            4 * boxes_per_roi, kernel_init=nn.initializers.normal(0.001), name="deltas"
+        )(x)
+        return logits, deltas
+
+
+def box_losses(
+    logits: Float[Array, "*n k+1"],
+    deltas: Float[Array, "*n r"],
+    boxes: Float[Array, "*n 4"],
+    truth_boxes: Float[Array, "*n 4"],
+    labels: Array,
+    valid: Array,
+    *,
+    config: BoxHeadConfig,
+) -> dict[str, LossTerm]:
+    """Cross entropy over all samples, and box regression of the positive ones.
+
+    Both are divided by the number of samples, so that an image with few objects weighs no more
+    than its objects do (Fast R-CNN; Detectron2 ``FastRCNNOutputLayers.box_reg_loss``).
+    """
+    num_classes = logits.shape[-1] - 1
+    positive = valid & (labels < num_classes)
+    per_class = deltas.reshape(*deltas.shape[:-1], -1, 4)
+    which = jnp.where(positive & (per_class.shape[-2] > 1), labels, 0)
+    predicted = jnp.take_along_axis(per_class, which[..., None, None], axis=-2)[..., 0, :]
+    wanted = box_ops.encode(truth_boxes, boxes, config.box_weights)
+    regression = smooth_l1(
+        predicted,
+        wanted,
+        jnp.broadcast_to(positive[..., None], wanted.shape),
+        beta=config.smooth_l1_beta,
+    )
+    classification = softmax_cross_entropy(logits, labels, valid)
+    return {
+        "roi_class": classification,
+        "roi_box": LossTerm(regression.sum, classification.count),
+    }

@@ -1,0 +1,70 @@
+"""From the box head's outputs to final boxes, for one image.
+
+Shapes: n RoIs, k classes, r 4 * k deltas (4 if class-agnostic), d detections.
+"""
+
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from maskrcnn_jax.ops import boxes as box_ops
+from maskrcnn_jax.ops.nms import nms
+from maskrcnn_jax.structures import Detections
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectionConfig:
+    """Of all boxes that score above ``score_threshold`` the best after NMS within each class."""
+
+    score_threshold: float = 0.05
+    iou_threshold: float = 0.5
+    max_detections: int = 100
+
+
+def decode_boxes(
+    deltas: Float[Array, "n r"],
+    boxes: Float[Array, "n 4"],
+    size: Int[Array, "2"],
+    *,
+    weights: tuple[float, float, float, float],
+) -> Float[Array, "n r/4 4"]:
+    """The refined box of each RoI for each class, clipped to the image."""
+    deltas = deltas.reshape(*deltas.shape[:-1], -1, 4)
+    return box_ops.clip(box_ops.decode(deltas, boxes[:, None], weights), size[0], size[1])
+
+
+def detect(
+    probabilities: Float[Array, "n k+1"],
+    boxes: Float[Array, "n _ 4"],
+    valid: Bool[Array, " n"],
+    *,
+    config: DetectionConfig,
+) -> Detections:
+    """Picks the final detections; their masks have side 0 until a mask head fills them in.
+
+    Every pair of RoI and class is a candidate. ``boxes`` has one box for each class, or one for
+    all. RoIs with values that are not finite are left out.
+    """
+    num_rois, num_classes = probabilities.shape[0], probabilities.shape[1] - 1
+    finite = jnp.isfinite(probabilities).all(-1) & jnp.isfinite(boxes).all((-1, -2))
+    scores = probabilities[:, :num_classes]
+    candidates = (scores > config.score_threshold) & (valid & finite)[:, None]  # [n, k]
+    boxes = jnp.broadcast_to(boxes, (num_rois, num_classes, 4)).reshape(-1, 4)
+    labels = jnp.tile(jnp.arange(num_classes), num_rois)
+    kept = nms(
+        boxes,
+        scores.reshape(-1),
+        candidates.reshape(-1),
+        labels=labels,
+        iou_threshold=config.iou_threshold,
+        num_outputs=config.max_detections,
+    )
+    boxes = jnp.where(kept.valid[:, None], boxes[kept.indices], 0)
+    return Detections(
+        boxes=boxes,
+        scores=jnp.where(kept.valid, scores.reshape(-1)[kept.indices], 0),
+        labels=jnp.where(kept.valid, labels[kept.indices], 0),
+        masks=jnp.zeros((boxes.shape[0], 0, 0), boxes.dtype),
+        valid=kept.valid,
+    )

@@ -1,0 +1,53 @@
+"""What the mask of a sampled RoI should be, for one image.
+
+Shapes: g ground-truth objects, m n bitmap size, s samples, k side of the target.
+"""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from maskrcnn_jax.ops.roi_align import Maps, roi_align
+from maskrcnn_jax.structures import GroundTruth
+
+
+def mask_targets(
+    truth: GroundTruth,
+    boxes: Float[Array, "s 4"],
+    matched: Int[Array, " s"],
+    valid: Bool[Array, " s"],
+    *,
+    side: int,
+) -> Bool[Array, "s k k"]:
+    """The matched object's mask inside each box, at ``side`` x ``side``.
+
+    The bitmap is averaged over each cell as RoIAlign does (adaptive samples, half-pixel centres)
+    and cut at one half, as Detectron2 does with bitmaps. Invalid samples are empty.
+    """
+    height, width = truth.masks.shape[-2:]
+    pixels = truth.masks.reshape(-1, 1).astype(boxes.dtype)
+    maps = Maps(
+        offset=matched.astype(jnp.int32) * (height * width),
+        height=jnp.full(matched.shape, height),
+        width=jnp.full(matched.shape, width),
+    )
+    averages = roi_align(
+        pixels,
+        _in_bitmap(boxes, truth.mask_frames[matched], valid, height, width),
+        maps,
+        output_size=side,
+        samples_per_cell=None,
+        half_pixel=True,
+        # A positive box reaches at most twice its object's extent (IoU >= 0.5); with the
+        # frame's rounding to whole pixels that stays within three bitmaps.
+        longest_side=3 * max(height, width),
+    )[..., 0]
+    return (averages >= 0.5) & valid[:, None, None]
+
+
+def _in_bitmap(boxes: Array, frames: Array, valid: Array, height: int, width: int) -> Array:
+    """Boxes in pixels of the bitmaps that cover ``frames``."""
+    size = frames[:, 2:] - frames[:, :2]
+    usable = valid & (size > 0).all(-1)
+    scale = jnp.asarray([width, height], boxes.dtype) / jnp.where(usable[:, None], size, 1)
+    origin = jnp.tile(frames[:, :2], 2)
+    return jnp.where(usable[:, None], (boxes - origin) * jnp.tile(scale, 2), 0)
