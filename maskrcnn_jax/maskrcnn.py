@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt8
+from jaxtyping import Array, Float, Int, Key, UInt8
 
 from maskrcnn_jax.backbones.resnet import ResNetConfig
 from maskrcnn_jax.losses import LossTerm
@@ -59,7 +59,7 @@ class MaskRCNN(nn.Module):
         self.rpn = self.config.rpn.build()
         self.roi = self.config.roi.build(self.config.num_classes)
 
-    def loss(self, batch: Batch, keys: PRNGKeyArray) -> dict[str, LossTerm]:
+    def loss(self, batch: Batch, keys: Key[Array, " b"]) -> dict[str, LossTerm]:
         """The terms of the loss, to be divided by their counts and added; one key per image."""
         rpn_keys, roi_keys = _split(keys)
         features = self._features(batch)
@@ -91,6 +91,6 @@ def normalize(
     return jnp.where(real[..., None], (images.astype(dtype) - mean) / std, 0)
 
 
-def _split(keys: PRNGKeyArray) -> tuple[PRNGKeyArray, PRNGKeyArray]:
+def _split(keys: Key[Array, " b"]) -> tuple[Array, Array]:
     both = jax.vmap(jax.random.split)(keys)
     return both[:, 0], both[:, 1]

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Literal
 
 import flax.linen as nn
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from maskrcnn_jax.norms import FrozenBatchNormConfig, NormConfig
@@ -74,10 +75,11 @@ class Stem(nn.Module):
     config: ResNetConfig
 
     @nn.compact
-    def __call__(self, images: Float[Array, "b h w 3"]) -> Float[Array, "b h/4 w/4 c"]:
+    def __call__(self, images: Float[Array, "b h w 3"]) -> Float[Array, "b _ _ c"]:
         x = _conv(self.config.width, 7, stride=2, name="conv")(images)
         x = nn.relu(self.config.norm.build("norm")(x))
-        return nn.max_pool(x, (3, 3), strides=(2, 2), padding=((1, 1), (1, 1)))
+        x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))  # zeros: x is not negative
+        return nn.max_pool(x, (3, 3), strides=(2, 2))
 
 
 class BasicBlock(nn.Module):
@@ -88,7 +90,7 @@ class BasicBlock(nn.Module):
     stride: int
 
     @nn.compact
-    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b y x d"]:
+    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b _ _ d"]:
         norm = self.config.norm
         y = _conv(self.channels, 3, stride=self.stride, name="conv1")(x)
         y = nn.relu(norm.build("norm1")(y))
@@ -104,7 +106,7 @@ class Bottleneck(nn.Module):
     stride: int
 
     @nn.compact
-    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b y x d"]:
+    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b _ _ d"]:
         config = self.config
         first, second = (self.stride, 1) if config.stride_in_1x1 else (1, self.stride)
         inner = self.channels // 4 * config.groups * config.width_per_group // 64
@@ -131,7 +133,7 @@ class Stage(nn.Module):
     stage: int
 
     @nn.compact
-    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b y x d"]:
+    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b _ _ d"]:
         block, expansion = (BasicBlock, 1) if self.config.depth < 50 else (Bottleneck, 4)
         channels = self.config.width * 2 ** (self.stage - 2) * expansion
         for index in range(_BLOCKS[self.config.depth][self.stage - 2]):

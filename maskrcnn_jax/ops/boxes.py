@@ -1,6 +1,7 @@
 """Boxes: area, overlap, clipping, and the R-CNN box coder.
 
-Shapes: n m boxes. Boxes are XYXY, continuous, width x2 - x1 (no +1).
+Shapes: n m boxes; #n may also be 1 and is then broadcast.
+Boxes are XYXY, continuous, width x2 - x1 (no +1).
 """
 
 import math
@@ -46,8 +47,8 @@ def is_nonempty(boxes: Float[Array, "*n 4"]) -> Bool[Array, "*n"]:
 
 
 def encode(
-    boxes: Float[Array, "*n 4"],
-    anchors: Float[Array, "*n 4"],
+    boxes: Float[Array, "*#n 4"],
+    anchors: Float[Array, "*#n 4"],
     weights: tuple[float, float, float, float],
 ) -> Float[Array, "*n 4"]:
     """Deltas (dx, dy, dw, dh) that take ``anchors`` to ``boxes`` (Fast R-CNN, eq. 1-2).
@@ -63,8 +64,8 @@ def encode(
 
 
 def decode(
-    deltas: Float[Array, "*n 4"],
-    anchors: Float[Array, "*n 4"],
+    deltas: Float[Array, "*#n 4"],
+    anchors: Float[Array, "*#n 4"],
     weights: tuple[float, float, float, float],
 ) -> Float[Array, "*n 4"]:
     """Inverse of ``encode``; dw and dh are clamped above at ``MAX_LOG_SCALE``."""

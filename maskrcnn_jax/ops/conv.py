@@ -21,19 +21,24 @@ def conv_general_dilated(
     x: Float[Array, "b h w c"],
     kernel: Float[Array, "kh kw i o"],
     window_strides: Sequence[int],
-    padding: Any,
+    padding: Sequence[tuple[int, int]],
     *,
-    dimension_numbers: Any = None,
-    feature_group_count: int = 1,
-    **options: Any,
+    lhs_dilation: Sequence[int],
+    rhs_dilation: Sequence[int],
+    feature_group_count: int,
+    dimension_numbers: Any,
+    precision: Any,
 ) -> Float[Array, "b y x o"]:
-    """``jax.lax.conv_general_dilated`` for NHWC and HWIO, to be given to ``flax.linen.Conv``."""
+    """``jax.lax.conv_general_dilated`` for NHWC and HWIO, to be given to ``flax.linen.Conv``.
+
+    Padding is explicit. Dilations, another layout or precision are not supported.
+    """
+    del dimension_numbers  # always NHWC and HWIO in Flax
+    if {*lhs_dilation, *rhs_dilation} != {1} or precision is not None:
+        raise ValueError(f"dilation {rhs_dilation} or precision {precision}: use lax directly")
     strides = tuple(window_strides)
-    pads = (
-        jax.lax.padtype_to_pads(x.shape[1:3], kernel.shape[:2], strides, padding)
-        if isinstance(padding, str)
-        else tuple((int(low), int(high)) for low, high in padding)
-    )
+    (top, bottom), (left, right) = padding
+    pads = ((top, bottom), (left, right))
     if kernel.shape[:2] == (1, 1) and not any(map(any, pads)) and feature_group_count == 1:
         return x[:, :: strides[0], :: strides[1]] @ kernel[0, 0]
     if feature_group_count > 1 or kernel.shape[2] < 16:

@@ -3,13 +3,13 @@
 Shapes: g ground-truth boxes, n anchors or proposals.
 """
 
-import flax.struct
+from typing import NamedTuple
+
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 
-@flax.struct.dataclass
-class Matches:
+class Matches(NamedTuple):
     """``index`` is the best ground truth of each anchor, whether or not it is good enough.
 
     An anchor that is neither ``positive`` nor ``negative`` takes no part in training.

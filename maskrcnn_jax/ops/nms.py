@@ -10,7 +10,8 @@ practice under ten), because a box is settled one round after all better boxes a
 Shapes: n candidates, k outputs, m candidates in a block.
 """
 
-import flax.struct
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
@@ -20,8 +21,7 @@ from maskrcnn_jax.ops import boxes as box_ops
 _BLOCK = 1024  # a block's overlap matrix stays within 4 MB
 
 
-@flax.struct.dataclass
-class Kept:
+class Kept(NamedTuple):
     """Indices of the kept boxes, best first. Entries that are not ``valid`` are 0."""
 
     indices: Int[Array, " k"]

@@ -21,18 +21,17 @@ l pixels of all maps together, c channels.
 import functools
 import math
 from collections.abc import Callable
+from typing import NamedTuple
 
-import flax.struct
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, Shaped
 
 _MAX_UNROLLED_PAIRS = 16
 
 
-@flax.struct.dataclass
-class Maps:
+class Maps(NamedTuple):
     """Where in the list of pixels the map of each RoI lies, row by row."""
 
     offset: Int[Array, " n"]
@@ -40,8 +39,7 @@ class Maps:
     width: Int[Array, " n"]
 
 
-@flax.struct.dataclass
-class _Taps:
+class _Taps(NamedTuple):
     """The pixels that a cell reads along one axis; those beyond ``count`` have weight 0."""
 
     index: Int[Array, "n o t"]
@@ -49,8 +47,7 @@ class _Taps:
     count: Int[Array, " n"]
 
 
-@flax.struct.dataclass
-class _Grid:
+class _Grid(NamedTuple):
     """All taps of all cells of all RoIs."""
 
     maps: Maps
@@ -122,7 +119,7 @@ def roi_align_max(
 
     def sample(i: int, j: int) -> Array:
         corners = [grid.pair(2 * i + di, 2 * j + dj) for di in (0, 1) for dj in (0, 1)]
-        return sum(pixels[rows] * weights for rows, weights in corners)
+        return sum((pixels[rows] * weights for rows, weights in corners), jnp.zeros(()))
 
     places = [(i, j) for i in range(samples_per_cell) for j in range(samples_per_cell)]
     return functools.reduce(jnp.maximum, [sample(i, j) for i, j in places]).astype(pixels.dtype)
@@ -179,7 +176,7 @@ def _adaptive_taps(
     return _Taps(index=index, weight=weight, count=(used * (t + 1)).max(-1))
 
 
-def _pick(values: Float[Array, "n o t"], tap) -> Array:
+def _pick(values: Shaped[Array, "n o t"], tap) -> Array:
     if isinstance(tap, int):
         return values[..., tap]
     return jnp.take_along_axis(values, tap[:, None, None], axis=-1)[..., 0]

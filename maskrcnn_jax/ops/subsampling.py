@@ -1,13 +1,13 @@
 """Random choice of a fixed number of training samples with at most a given share of positives."""
 
-import flax.struct
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int, PRNGKeyArray
 
 
-@flax.struct.dataclass
-class Subsample:
+class Subsample(NamedTuple):
     """Chosen entries, the positive ones first; only the first ``max_positives`` can be positive."""
 
     indices: Int[Array, " s"]

@@ -1,6 +1,7 @@
 """The box head: what is in a RoI, and where exactly.
 
-Shapes: n RoIs, o pooled side, c channels, k classes, r 4 * k deltas (4 if class-agnostic).
+Shapes: n RoIs, o pooled side, c channels, k classes, k1 = k + 1 logits,
+r 4 * k deltas (4 if class-agnostic).
 """
 
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from jaxtyping import Array, Float
 
 from maskrcnn_jax.losses import LossTerm, smooth_l1, softmax_cross_entropy
 from maskrcnn_jax.ops import boxes as box_ops
+from maskrcnn_jax.structures import Samples
 
 _XAVIER = nn.initializers.variance_scaling(1.0, "fan_in", "uniform")
 
@@ -37,7 +39,7 @@ class BoxHead(nn.Module):
     @nn.compact
     def __call__(
         self, pooled: Float[Array, "*n o o c"]
-    ) -> tuple[Float[Array, "*n k+1"], Float[Array, "*n r"]]:
+    ) -> tuple[Float[Array, "*n k1"], Float[Array, "*n r"]]:
         """Returns class logits, background last, and box deltas."""
         x = pooled.reshape(*pooled.shape[:-3], -1)
         x = nn.relu(nn.Dense(self.config.hidden, kernel_init=_XAVIER, name="fc1")(x))
@@ -53,12 +55,10 @@ class BoxHead(nn.Module):
 
 
 def box_losses(
-    logits: Float[Array, "*n k+1"],
+    logits: Float[Array, "*n k1"],
     deltas: Float[Array, "*n r"],
-    boxes: Float[Array, "*n 4"],
+    samples: Samples,
     truth_boxes: Float[Array, "*n 4"],
-    labels: Array,
-    valid: Array,
     *,
     config: BoxHeadConfig,
 ) -> dict[str, LossTerm]:
@@ -67,12 +67,12 @@ def box_losses(
     Both are divided by the number of samples, so that an image with few objects weighs no more
     than its objects do (Fast R-CNN; Detectron2 ``FastRCNNOutputLayers.box_reg_loss``).
     """
-    num_classes = logits.shape[-1] - 1
-    positive = valid & (labels < num_classes)
+    labels, valid = samples.labels, samples.valid
+    positive = valid & (labels < logits.shape[-1] - 1)
     per_class = deltas.reshape(*deltas.shape[:-1], -1, 4)
     which = jnp.where(positive & (per_class.shape[-2] > 1), labels, 0)
     predicted = jnp.take_along_axis(per_class, which[..., None, None], axis=-2)[..., 0, :]
-    wanted = box_ops.encode(truth_boxes, boxes, config.box_weights)
+    wanted = box_ops.encode(truth_boxes, samples.boxes, config.box_weights)
     regression = smooth_l1(
         predicted,
         wanted,

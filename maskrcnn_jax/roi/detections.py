@@ -1,6 +1,7 @@
 """From the box head's outputs to final boxes, for one image.
 
-Shapes: n RoIs, k classes, r 4 * k deltas (4 if class-agnostic), d detections.
+Shapes: n RoIs, k classes, k1 = k + 1 with background, q boxes of a RoI (k, or 1 if class-agnostic),
+r = 4 * q deltas, d detections.
 """
 
 from dataclasses import dataclass
@@ -28,14 +29,14 @@ def decode_boxes(
     size: Int[Array, "2"],
     *,
     weights: tuple[float, float, float, float],
-) -> Float[Array, "n r/4 4"]:
+) -> Float[Array, "n q 4"]:
     """The refined box of each RoI for each class, clipped to the image."""
     deltas = deltas.reshape(*deltas.shape[:-1], -1, 4)
     return box_ops.clip(box_ops.decode(deltas, boxes[:, None], weights), size[0], size[1])
 
 
 def detect(
-    probabilities: Float[Array, "n k+1"],
+    probabilities: Float[Array, "n k1"],
     boxes: Float[Array, "n _ 4"],
     valid: Bool[Array, " n"],
     *,

@@ -1,9 +1,14 @@
 """The FCN mask head: a binary mask for every class of every RoI (Mask R-CNN, figure 4, right).
 
-Shapes: n RoIs, o pooled side, c channels, k side of the mask (2 * o), q classes (1 if
-class-agnostic).
+A mask head has two verbs. ``loss(features, positives, truth)`` takes samples that are all positive
+where valid and returns loss terms; ``predict(features, detections)`` fills in their masks.
+
+Shapes: b images, s positives, d detections, n RoIs of all images, o pooled side, c channels, k side
+of the mask (2 * o), q classes (1 if class-agnostic).
 """
 
+import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import flax.linen as nn
@@ -14,7 +19,11 @@ from jaxtyping import Array, Bool, Float, Int
 from maskrcnn_jax.losses import LossTerm, binary_cross_entropy
 from maskrcnn_jax.norms import NormConfig
 from maskrcnn_jax.ops.conv import conv_general_dilated
-from maskrcnn_jax.roi.pooling import RoIAlignConfig
+from maskrcnn_jax.roi.mask_targets import mask_targets
+from maskrcnn_jax.roi.pooling import RoIAlignConfig, pool
+from maskrcnn_jax.structures import Detections, GroundTruth, Samples
+
+Features = Mapping[int, Float[Array, "b _ _ c"]]
 
 _MSRA = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
 
@@ -29,10 +38,6 @@ class FCNMaskHeadConfig:
     norm: NormConfig | None = None
     class_agnostic: bool = False
 
-    @property
-    def mask_size(self) -> int:
-        return 2 * self.pooling.output_size
-
     def build(self, num_classes: int) -> "FCNMaskHead":
         return FCNMaskHead(self, num_classes)
 
@@ -41,12 +46,33 @@ class FCNMaskHead(nn.Module):
     config: FCNMaskHeadConfig
     num_classes: int
 
+    def loss(
+        self, features: Features, positives: Samples, truth: GroundTruth
+    ) -> dict[str, LossTerm]:
+        """Mask loss over the positive samples."""
+        logits = self._logits(features, positives.boxes, positives.valid)
+        targets = jax.vmap(lambda truth, s: mask_targets(truth, s, side=logits.shape[-2]))(
+            truth, positives
+        )
+        labels, valid = positives.labels.reshape(-1), positives.valid.reshape(-1)
+        targets = targets.reshape(-1, *targets.shape[2:])
+        return {"roi_mask": mask_loss(logits, targets, labels, valid)}
+
+    def predict(self, features: Features, detections: Detections) -> Detections:
+        """The detections with the masks of their classes."""
+        logits = self._logits(features, detections.boxes, detections.valid)
+        masks = jax.nn.sigmoid(select_class(logits, detections.labels.reshape(-1)))
+        masks = masks.reshape(*detections.labels.shape, *masks.shape[1:])
+        return dataclasses.replace(detections, masks=masks)
+
     @nn.compact
-    def __call__(
-        self, pooled: Float[Array, "n o o c"], valid: Bool[Array, " n"]
-    ) -> Float[Array, "n k k q"]:
-        """Mask logits of every class. ``valid`` matters to norms over the RoIs only."""
-        config, x = self.config, pooled
+    def _logits(
+        self, features: Features, boxes: Float[Array, "b s 4"], valid: Bool[Array, "b s"]
+    ) -> Float[Array, "b*s k k q"]:
+        """Mask logits of every class, for the RoIs of all images."""
+        config = self.config
+        x = pool(features, boxes, valid, config=config.pooling)
+        x = x.reshape(-1, *x.shape[2:])  # [n, o, o, c]
         for index in range(config.num_convs):
             x = nn.Conv(
                 config.channels,
@@ -58,7 +84,7 @@ class FCNMaskHead(nn.Module):
                 name=f"conv{index + 1}",
             )(x)
             if config.norm is not None:
-                x = config.norm.build(f"norm{index + 1}")(x, valid)
+                x = config.norm.build(f"norm{index + 1}")(x, valid.reshape(-1))
             x = nn.relu(x)
         x = nn.relu(Upsample(config.channels, name="upsample")(x))
         num_masks = 1 if config.class_agnostic else self.num_classes
@@ -91,15 +117,10 @@ def mask_loss(
     return binary_cross_entropy(chosen, targets.astype(chosen.dtype), counted)
 
 
-def mask_probabilities(
+def select_class(
     logits: Float[Array, "n k k q"], labels: Int[Array, " n"]
 ) -> Float[Array, "n k k"]:
-    """The probability that each pixel belongs to an object of the given class."""
-    return jax.nn.sigmoid(select_class(logits, labels))
-
-
-def select_class(logits: Float[Array, "n k k q"], labels: Int[Array, " n"]) -> Array:
-    """[n, k, k]: the mask of each RoI's class, or the only mask."""
+    """The mask of each RoI's class, or the only mask."""
     if logits.shape[-1] == 1:
         return logits[..., 0]
     return jnp.take_along_axis(logits, labels[:, None, None, None], axis=-1)[..., 0]

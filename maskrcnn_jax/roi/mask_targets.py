@@ -4,27 +4,21 @@ Shapes: g ground-truth objects, m n bitmap size, s samples, k side of the target
 """
 
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool
 
 from maskrcnn_jax.ops.roi_align import Maps, roi_align
-from maskrcnn_jax.structures import GroundTruth
+from maskrcnn_jax.structures import GroundTruth, Samples
 
 
-def mask_targets(
-    truth: GroundTruth,
-    boxes: Float[Array, "s 4"],
-    matched: Int[Array, " s"],
-    valid: Bool[Array, " s"],
-    *,
-    side: int,
-) -> Bool[Array, "s k k"]:
-    """The matched object's mask inside each box, at ``side`` x ``side``.
+def mask_targets(truth: GroundTruth, positives: Samples, *, side: int) -> Bool[Array, "s k k"]:
+    """The matched object's mask inside each sample's box, at ``side`` x ``side``.
 
     The bitmap is averaged over each cell as RoIAlign does (adaptive samples, half-pixel centres)
     and cut at one half, as Detectron2 does with bitmaps. Invalid samples are empty.
     """
     height, width = truth.masks.shape[-2:]
-    pixels = truth.masks.reshape(-1, 1).astype(boxes.dtype)
+    matched, valid = positives.matched, positives.valid
+    pixels = truth.masks.reshape(-1, 1).astype(positives.boxes.dtype)
     maps = Maps(
         offset=matched.astype(jnp.int32) * (height * width),
         height=jnp.full(matched.shape, height),
@@ -32,7 +26,7 @@ def mask_targets(
     )
     averages = roi_align(
         pixels,
-        _in_bitmap(boxes, truth.mask_frames[matched], valid, height, width),
+        _in_bitmap(positives.boxes, truth.mask_frames[matched], valid, height, width),
         maps,
         output_size=side,
         samples_per_cell=None,

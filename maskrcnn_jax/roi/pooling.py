@@ -78,7 +78,7 @@ def _pool_image(levels: dict[int, Array], boxes: Array, config: RoIAlignConfig) 
     which = level - order[0]
     maps = Maps(*(jnp.asarray(x, jnp.int32)[which] for x in (offsets, heights, widths)))
     scaled = boxes / (2.0 ** level[:, None]).astype(boxes.dtype)
-    if config.reduction == "max":
+    if config.reduction == "max" and config.samples_per_cell is not None:
         return roi_align_max(
             pixels,
             scaled,

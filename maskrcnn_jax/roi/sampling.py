@@ -3,8 +3,10 @@
 Shapes: p proposals, g ground-truth objects, s samples.
 """
 
+import dataclasses
 from dataclasses import dataclass
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
@@ -63,3 +65,10 @@ def sample_rois(
         matched=matched,
         valid=chosen.valid,
     )
+
+
+def only_positives(samples: Samples, *, num_classes: int, config: RoISamplingConfig) -> Samples:
+    """The entries of a batch of samples that can be positive, valid where they are."""
+    samples = jax.tree.map(lambda x: x[:, : config.max_positives], samples)
+    positive = samples.valid & (samples.labels < num_classes)
+    return dataclasses.replace(samples, valid=positive)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int, Key
 
 from maskrcnn_jax.losses import LossTerm, binary_cross_entropy, smooth_l1
 from maskrcnn_jax.ops import boxes as box_ops
@@ -51,7 +51,7 @@ class RPN(nn.Module):
         features: Features,
         sizes: Int[Array, "b 2"],
         truth: GroundTruth,
-        keys: PRNGKeyArray,
+        keys: Key[Array, " b"],
     ) -> tuple[dict[str, LossTerm], Proposals]:
         """Losses over sampled anchors, and the proposals that train the second stage."""
         logits, deltas = self.head(features)
@@ -65,7 +65,7 @@ class RPN(nn.Module):
         return self._propose(logits, deltas, anchors, sizes, self.config.test_proposals)
 
     def _anchors(self, features: Features) -> dict[int, Array]:
-        shapes = {level: x.shape[1:3] for level, x in features.items()}
+        shapes = {level: (x.shape[1], x.shape[2]) for level, x in features.items()}
         dtype = jnp.promote_types(next(iter(features.values())).dtype, jnp.float32)
         anchors = pyramid_anchors(self.config.anchors, shapes)
         return {level: jnp.asarray(boxes, dtype) for level, boxes in anchors.items()}

@@ -4,8 +4,8 @@ Shapes: n anchors, g ground-truth boxes, s sampled anchors.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
-import flax.struct
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
@@ -24,8 +24,7 @@ class AnchorSamplingConfig:
     negative_below: float = 0.3
 
 
-@flax.struct.dataclass
-class AnchorTargets:
+class AnchorTargets(NamedTuple):
     """Sampled anchors. ``boxes`` is the matched ground truth, of no meaning for negatives."""
 
     indices: Int[Array, " s"]

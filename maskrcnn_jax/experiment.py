@@ -1,0 +1,39 @@
+"""The complete description of a run: what ``configs/`` returns and every checkpoint carries."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from maskrcnn_jax.data.config import InputConfig
+from maskrcnn_jax.data.datasets import DatasetConfig
+from maskrcnn_jax.maskrcnn import MaskRCNNConfig
+from maskrcnn_jax.training.optimizer import SGDConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class InitConfig:
+    """Where the first weights come from; without a file they are random."""
+
+    # ImageNet weights of the backbone (npz, norms folded into the convolutions).
+    backbone: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """Everything about a run that does not change its result, and its seed."""
+
+    seed: int = 0
+    # Steps between two lines of the log, and between two checkpoints.
+    log_every: int = 20
+    checkpoint_every: int = 1000
+    # The newest checkpoints that are kept.
+    keep_checkpoints: int = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExperimentConfig:
+    model: MaskRCNNConfig
+    data: DatasetConfig
+    input: InputConfig
+    optimizer: SGDConfig
+    init: InitConfig = field(default_factory=InitConfig)
+    run: RunConfig = field(default_factory=RunConfig)

@@ -1,0 +1,105 @@
+"""Checkpoints of a run, by orbax: state, position in the data, config and category names.
+
+``WORKDIR/checkpoints/STEP`` holds everything that is needed to go on, to evaluate and to predict.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+
+from maskrcnn_jax.data.records import Category
+from maskrcnn_jax.errors import InputError
+from maskrcnn_jax.experiment import ExperimentConfig
+from maskrcnn_jax.serialization import differences, from_json, to_json
+from maskrcnn_jax.training.state import TrainState, create_state, initial_variables
+
+# Sections of a config that a run cannot change once it has begun.
+_FIXED_SECTIONS = ("model", "data", "input")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """What a checkpoint knows beside the arrays."""
+
+    config: ExperimentConfig
+    categories: tuple[Category, ...]
+    position: int  # number of the next training batch
+
+
+class Checkpoints:
+    """The checkpoints of one work directory. Saving goes on in the background."""
+
+    def __init__(self, workdir: Path, *, keep: int | None = None) -> None:
+        self.directory = workdir.absolute() / "checkpoints"
+        self._manager = ocp.CheckpointManager(
+            self.directory,
+            item_names=("state", "run"),
+            options=ocp.CheckpointManagerOptions(max_to_keep=keep),
+        )
+
+    def latest_step(self) -> int | None:
+        return self._manager.latest_step()
+
+    def save(self, state: TrainState, run: Run) -> None:
+        """Writes a checkpoint named after the number of finished steps."""
+        content = ocp.args.Composite(
+            state=ocp.args.StandardSave(state), run=ocp.args.JsonSave(to_json(run))
+        )
+        self._manager.save(int(state.step), args=content)
+
+    def restore_run(self) -> Run:
+        """What the newest checkpoint says of its run."""
+        step = self._manager.latest_step()
+        items = self._manager.restore(step, args=ocp.args.Composite(run=ocp.args.JsonRestore()))
+        return from_json(Run, items["run"], where=str(self.directory / str(step) / "run"))
+
+    def restore_state(self, like: TrainState) -> TrainState:
+        """The newest state, shaped and placed ``like`` the given one (arrays or their shapes)."""
+        target = ocp.args.StandardRestore(like)
+        step = self._manager.latest_step()
+        return self._manager.restore(step, args=ocp.args.Composite(state=target))["state"]
+
+    def close(self) -> None:
+        """Waits until everything is written."""
+        self._manager.close()
+
+
+def load_trained(workdir: Path) -> tuple[Run, dict[str, Any]]:
+    """The newest checkpoint's run, and the model's variables on the default device."""
+    if not (workdir / "checkpoints").is_dir():
+        raise InputError(f"{workdir} holds no checkpoints; train with --workdir {workdir} first")
+    checkpoints = Checkpoints(workdir)
+    if checkpoints.latest_step() is None:
+        raise InputError(
+            f"{workdir}/checkpoints holds no finished checkpoint; let train.py run on until it "
+            "has written one"
+        )
+    run = checkpoints.restore_run()
+
+    def first_state() -> TrainState:
+        variables = initial_variables(run.config.model.build(), seed=0)
+        optimizer = run.config.optimizer.build(lambda step: 0.0)
+        return create_state(variables, optimizer, run.config.model.frozen_modules())
+
+    state = checkpoints.restore_state(jax.eval_shape(first_state))
+    checkpoints.close()
+    return run, state.variables()
+
+
+def check_same_run(before: ExperimentConfig, now: ExperimentConfig, workdir: Path) -> Sequence[str]:
+    """Refuses to continue a run with another model, other data or another seed.
+
+    Returns one line for each option that changed and may change.
+    """
+    changed = differences(to_json(before), to_json(now))
+    for option, old, new in changed:
+        if option.split(".")[0] in _FIXED_SECTIONS or option == "run.seed":
+            raise InputError(
+                f"{workdir} holds a run with --{option} {old}, not {new}. "
+                "Give another --workdir, or the option as it was."
+            )
+    return [f"--{option}: {old} before, {new} from here on" for option, old, new in changed]

@@ -1,0 +1,84 @@
+"""The log of a run: a progress bar, TensorBoard files and JSON lines."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+from tensorboardX import SummaryWriter
+from tqdm import tqdm
+
+from maskrcnn_jax.training.step import Metrics
+
+
+class TrainingLog:
+    """Averages metrics over the steps between two lines.
+
+    ``WORKDIR/metrics.jsonl`` has one object for each line. Lines beyond ``start``, written by a
+    run that was cut off after its last checkpoint, are dropped, as those steps are done again.
+    """
+
+    def __init__(self, workdir: Path, *, start: int, num_steps: int, every: int) -> None:
+        self._every, self._num_steps = every, num_steps
+        self._pending: list[Metrics] = []
+        self._path = workdir / "metrics.jsonl"
+        _truncate(self._path, start)
+        self._board = SummaryWriter(str(workdir / "tensorboard"), purge_step=start)
+        self._bar = tqdm(
+            initial=start,
+            total=num_steps,
+            unit="step",
+            dynamic_ncols=True,
+            mininterval=0.5 if sys.stderr.isatty() else 30,
+        )
+
+    def add(self, step: int, metrics: Metrics, *, learning_rate: float, num_images: int) -> None:
+        """Takes the metrics of finished step number ``step``, counted from 1."""
+        self._pending.append(metrics)
+        self._bar.update()
+        if step % self._every and step != self._num_steps:
+            return
+        values = jax.tree.map(lambda *x: float(np.mean(x)), *jax.device_get(self._pending))
+        self._pending = []
+        rate = self._bar.format_dict["rate"] or 0.0
+        line = {
+            "step": step,
+            **values,
+            "learning_rate": learning_rate,
+            "images_per_second": rate * num_images,
+        }
+        with self._path.open("a") as file:
+            file.write(json.dumps(line) + "\n")
+        for name, value in line.items():
+            if name != "step":
+                self._board.add_scalar(name, value, step)
+        self._bar.set_postfix_str(_summary(line))
+
+    def close(self) -> None:
+        self._bar.close()
+        self._board.close()
+
+
+def _summary(line: dict[str, float]) -> str:
+    parts = ("loss", "rpn_objectness", "rpn_box", "roi_class", "roi_box", "roi_mask")
+    losses = " ".join(f"{name} {line[name]:.3f}" for name in parts if name in line)
+    return f"{losses}, {line['images_per_second']:.1f} images/s"
+
+
+def _truncate(path: Path, last_step: int) -> None:
+    if not path.exists():
+        return
+    lines = [line for line in path.read_text().splitlines() if _step(line) <= last_step]
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text("".join(line + "\n" for line in lines))
+    os.replace(temporary, path)
+
+
+def _step(line: str) -> float:
+    """The step of a line; a line that was cut off while it was written belongs to none."""
+    try:
+        return json.loads(line)["step"]
+    except ValueError:
+        return float("inf")

@@ -1,0 +1,66 @@
+"""SGD with momentum, and its learning rate over time."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import optax
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScheduleConfig:
+    """Linear warm-up, then a rate that drops by ``decay_factor`` at each epoch of ``decay_at``.
+
+    Epochs are passes over the training images and may be fractions.
+    """
+
+    epochs: float
+    decay_at: tuple[float, ...] = ()
+    decay_factor: float = 0.1
+    warmup_steps: int = 1000
+    warmup_start: float = 1e-3
+
+    def num_steps(self, steps_per_epoch: int) -> int:
+        return round(self.epochs * steps_per_epoch)
+
+    def build(self, peak: float, steps_per_epoch: int) -> optax.Schedule:
+        """The learning rate as a function of the number of finished steps."""
+        decay = optax.piecewise_constant_schedule(
+            peak, {round(epoch * steps_per_epoch): self.decay_factor for epoch in self.decay_at}
+        )
+        warmup = optax.linear_schedule(self.warmup_start, 1.0, max(self.warmup_steps, 1))
+        if self.warmup_steps == 0:
+            return decay
+        return lambda step: decay(step) * warmup(step)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SGDConfig:
+    """``learning_rate`` belongs to batches of ``reference_batch_size`` images and is scaled to the
+    actual batch size (Goyal et al., 2017); None takes it as it is.
+
+    Weight decay spares the scales of norms and all biases unless asked.
+    """
+
+    schedule: ScheduleConfig
+    learning_rate: float = 0.02
+    reference_batch_size: int | None = 16
+    momentum: float = 0.9
+    weight_decay: float = 1e-4
+    decay_norms: bool = False
+    decay_biases: bool = False
+
+    def peak(self, batch_size: int) -> float:
+        """The learning rate after warm-up for batches of ``batch_size`` images."""
+        return self.learning_rate * batch_size / (self.reference_batch_size or batch_size)
+
+    def build(self, learning_rate: optax.Schedule) -> optax.GradientTransformation:
+        """Momentum SGD: v <- momentum v + gradient + decay p;  p <- p - rate v, as in PyTorch."""
+        return optax.chain(
+            optax.add_decayed_weights(self.weight_decay, mask=self._is_decayed),
+            optax.sgd(learning_rate, momentum=self.momentum),
+        )
+
+    def _is_decayed(self, params: Any) -> Any:
+        decayed = {"kernel": True, "scale": self.decay_norms, "bias": self.decay_biases}
+        return jax.tree.map_with_path(lambda path, _: decayed[path[-1].key], params)

@@ -1,0 +1,159 @@
+"""Draws what a trained detector finds.
+
+python predict.py --workdir DIR IMAGE_OR_FOLDER ... --out DIR
+
+Writes a picture for each image, and all detections as COCO results to ``results.json``.
+"""
+
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import jax
+import numpy as np
+import tyro
+from pycocotools import mask as coco_mask
+from tqdm import tqdm
+
+from maskrcnn_jax import cli
+from maskrcnn_jax.data.config import InputConfig
+from maskrcnn_jax.data.examples import filling_example, image_example
+from maskrcnn_jax.data.images import read_image, resize_image
+from maskrcnn_jax.data.sizes import does_not_fit, places_in, resized_sizes
+from maskrcnn_jax.errors import InputError, exits_on_input_error
+from maskrcnn_jax.evaluation.json_files import write_json
+from maskrcnn_jax.evaluation.results import ImageDetections, coco_records, in_original_frame
+from maskrcnn_jax.structures import Batch
+from maskrcnn_jax.training.checkpoint import load_trained
+from maskrcnn_jax.training.sharding import data_mesh, replicate, shard_batch
+from maskrcnn_jax.training.step import make_predict_step
+from maskrcnn_jax.visualization import draw_detections
+
+_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    # Images, or folders of images.
+    images: tyro.conf.Positional[tuple[Path, ...]]
+    # A run of train.py; its newest checkpoint is used.
+    workdir: Path
+    out: Path
+    # What scores less is neither drawn nor counted; results.json has everything.
+    min_score: float = 0.5
+
+
+def predict(arguments: Arguments) -> None:
+    """Goes through the images one by one."""
+    run, variables = load_trained(arguments.workdir)
+    paths = find_images(arguments.images)
+    config, categories = run.config, run.categories
+    mesh = data_mesh()
+    predict_step = make_predict_step(config.model.build(), mesh)
+    variables = replicate(variables, mesh)
+    names = [category.name for category in categories]
+    arguments.out.mkdir(parents=True, exist_ok=True)
+
+    records, total = [], Counter()
+    progress = tqdm(paths.items(), unit="image", dynamic_ncols=True)
+    for image_id, (name, path) in enumerate(progress, start=1):
+        image = read_image(path)
+        batch = one_image_batch(image, config.input, name=str(path), num_devices=mesh.size)
+        detections = jax.device_get(predict_step(variables, shard_batch(batch, mesh)))
+        found = in_original_frame(
+            jax.tree.map(lambda x: x[0], detections),
+            resized=batch.sizes[0],
+            original=image.shape[:2],
+        )
+        for record in coco_records(found, image_id=image_id, categories=categories):
+            records.append(record | {"file_name": str(path)})
+        shown = np.flatnonzero(found.scores >= arguments.min_score)
+        save_picture(arguments.out / name, picture(image, found, shown, names))
+        counts = Counter(names[label] for label in found.labels[shown])
+        progress.write(f"{path}: {as_text(counts)}")
+        total += counts
+    write_json(arguments.out / "results.json", records)
+    print(f"{len(paths)} images: {as_text(total)}\nwritten to {arguments.out}")
+
+
+def find_images(places: Sequence[Path]) -> dict[Path, Path]:
+    """The images at all places, by the name (relative path) that their pictures get."""
+    found: dict[Path, Path] = {}
+    for place in places:
+        if not place.exists():
+            raise InputError(f"{place}: there is no such image or folder")
+        images = [place]
+        if place.is_dir():
+            images = sorted(p for p in place.rglob("*") if p.suffix.lower() in _SUFFIXES)
+            if not images:
+                raise InputError(
+                    f"{place}: no images ({', '.join(sorted(_SUFFIXES))}) in this folder"
+                )
+        for path in images:
+            name = path.relative_to(place) if place.is_dir() else Path(path.name)
+            name = name.with_suffix(".png") if path.suffix.lower() != ".png" else name
+            if found.setdefault(name, path) != path:
+                raise InputError(f"{path} and {found[name]} would both become {name}; rename one")
+    return found
+
+
+def one_image_batch(
+    image: np.ndarray, config: InputConfig, *, name: str, num_devices: int
+) -> Batch:
+    """The image as evaluation would see it, and filling for the other devices."""
+    size = tuple(image.shape[:2])
+    resized = resized_sizes(
+        np.asarray(size), short_side=config.eval_short_side, long_side=config.long_side
+    )
+    resized = (int(resized[0]), int(resized[1]))
+    place = int(places_in(config.padded_sizes, np.asarray(resized)))
+    if place < 0:
+        raise does_not_fit(name, size=size, resized=resized, padded_sizes=config.padded_sizes)
+    padded_size = config.padded_sizes[place]
+    example = image_example(resize_image(image, resized), padded_size=padded_size, index=0)
+    filling = [filling_example(padded_size=padded_size)] * (num_devices - 1)
+    return jax.tree.map(lambda *leaves: np.stack(leaves), example, *filling)
+
+
+def picture(
+    image: np.ndarray, found: ImageDetections, shown: np.ndarray, names: Sequence[str]
+) -> np.ndarray:
+    """The image with the chosen detections drawn on it."""
+    masks = None
+    if found.segmentations is not None:
+        masks = [coco_mask.decode(found.segmentations[i]) for i in shown]
+    return draw_detections(
+        image,
+        boxes=found.boxes[shown],
+        labels=found.labels[shown],
+        scores=found.scores[shown],
+        masks=masks,
+        names=names,
+    )
+
+
+def save_picture(path: Path, image: np.ndarray) -> None:
+    """Writes RGB as PNG."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not cv2.imwrite(str(path), cv2.cvtColor(image, cv2.COLOR_RGB2BGR)):
+        raise InputError(f"{path}: cannot be written")
+
+
+def as_text(counts: Counter) -> str:
+    """For example ``2 person, 1 dog``."""
+    return ", ".join(f"{count} {name}" for name, count in counts.most_common()) or "nothing"
+
+
+@exits_on_input_error
+def main() -> None:
+    """Reads the command line."""
+    arguments = cli.parse(Arguments, sys.argv[1:], prog="predict.py", description=__doc__)
+    cli.use_compilation_cache()
+    predict(arguments)
+
+
+if __name__ == "__main__":
+    main()

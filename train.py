@@ -1,0 +1,128 @@
+"""Trains a preset: ``python train.py PRESET --workdir DIR [--section.field value ...]``.
+
+The same command run again continues from the newest checkpoint in DIR. ``python train.py PRESET
+--help`` lists all options.
+"""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import jax
+import tyro
+
+import configs
+from maskrcnn_jax import cli
+from maskrcnn_jax.convert.imagenet import load_folded_backbone
+from maskrcnn_jax.data.pipeline import train_batches
+from maskrcnn_jax.data.plan import TrainPlan
+from maskrcnn_jax.errors import InputError, exits_on_input_error
+from maskrcnn_jax.experiment import ExperimentConfig
+from maskrcnn_jax.training.checkpoint import Checkpoints, Run, check_same_run
+from maskrcnn_jax.training.log import TrainingLog
+from maskrcnn_jax.training.sharding import check_divides, data_mesh, replicate, shard_batch
+from maskrcnn_jax.training.state import count_parameters, create_state, initial_variables
+from maskrcnn_jax.training.step import make_train_step
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    workdir: Path
+    config: Annotated[ExperimentConfig, tyro.conf.arg(name="")]
+
+
+def train(config: ExperimentConfig, workdir: Path) -> None:
+    """The whole story of a run."""
+    # ---- data ------------------------------------------------------------------------------------
+    dataset = config.data.build(config.data.train_split)
+    if len(dataset.categories) != config.model.num_classes:
+        raise InputError(
+            f"{dataset.name} has {len(dataset.categories)} categories, but "
+            f"--model.num-classes is {config.model.num_classes}"
+        )
+    mesh = data_mesh()
+    check_divides(config.input.batch_size, mesh, "--input.batch-size")
+    steps_per_epoch = TrainPlan(dataset, config.input, seed=config.run.seed).steps_per_epoch
+    num_steps = config.optimizer.schedule.num_steps(steps_per_epoch)
+
+    # ---- model, optimizer, and the state to begin with -------------------------------------------
+    model = config.model.build()
+    peak_rate = config.optimizer.peak(config.input.batch_size)
+    learning_rate = config.optimizer.schedule.build(peak_rate, steps_per_epoch)
+    optimizer = config.optimizer.build(learning_rate)
+    variables = initial_variables(model, seed=config.run.seed)
+    if config.init.backbone is not None:
+        variables = load_folded_backbone(
+            config.init.backbone, variables, norm=config.model.backbone.norm
+        )
+    state = replicate(create_state(variables, optimizer, config.model.frozen_modules()), mesh)
+
+    # ---- go on where the last run stopped --------------------------------------------------------
+    checkpoints = Checkpoints(workdir, keep=config.run.keep_checkpoints)
+    position = 0
+    if checkpoints.latest_step() is not None:
+        before = checkpoints.restore_run()
+        for change in check_same_run(before.config, config, workdir):
+            print(f"changed: {change}")
+        state, position = checkpoints.restore_state(state), before.position
+    start = int(state.step)
+    if start >= num_steps:
+        print(f"{workdir}: training is done ({start} steps)")
+        return
+    print(
+        f"{len(dataset.images)} images, {len(dataset.categories)} categories; "
+        f"{count_parameters(state.params):,} trained parameters; "
+        f"steps {start} to {num_steps} on {mesh.size} {jax.devices()[0].platform} device(s)"
+    )
+
+    # ---- the loop --------------------------------------------------------------------------------
+    step_fn = make_train_step(model, optimizer, mesh, seed=config.run.seed)
+    log = TrainingLog(workdir, start=start, num_steps=num_steps, every=config.run.log_every)
+    batches = train_batches(
+        dataset,
+        config.input,
+        seed=config.run.seed,
+        start=position,
+        process_index=jax.process_index(),
+        process_count=jax.process_count(),
+    )
+    for step in range(start, num_steps):
+        state, metrics = step_fn(state, shard_batch(next(batches), mesh))
+        log.add(
+            step + 1,
+            metrics,
+            learning_rate=float(learning_rate(step)),
+            num_images=config.input.batch_size,
+        )
+        if (step + 1) % config.run.checkpoint_every == 0 or step + 1 == num_steps:
+            run = Run(
+                config=config, categories=tuple(dataset.categories), position=batches.position
+            )
+            checkpoints.save(state, run)
+    batches.close()
+    log.close()
+    checkpoints.close()
+    print(f"trained for {num_steps} steps; evaluate: python eval.py --workdir {workdir}")
+
+
+@exits_on_input_error
+def main() -> None:
+    """Reads the command line."""
+    preset, *options = sys.argv[1:] or ["--help"]
+    if preset.startswith("-"):
+        print(f"{__doc__}\nPresets: {', '.join(configs.names())}")
+        sys.exit(0 if preset in ("-h", "--help") else 2)
+    arguments = cli.parse(
+        Arguments,
+        options,
+        prog=f"train.py {preset}",
+        description=sys.modules[f"configs.{preset}"].__doc__,
+        default=Arguments(workdir=tyro.MISSING, config=configs.load(preset)),
+    )
+    cli.use_compilation_cache()
+    train(arguments.config, arguments.workdir)
+
+
+if __name__ == "__main__":
+    main()
