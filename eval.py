@@ -87,7 +87,7 @@ def predict_dataset(dataset: Dataset, config: ExperimentConfig, variables: dict)
                 index = batch.indices[row]
                 found = in_original_frame(
                     jax.tree.map(lambda x, row=row: x[row], detections),
-                    resized=batch.sizes[row],
+                    resized=batch.sizes[row].tolist(),
                     original=(images.heights[index], images.widths[index]),
                 )
                 results += coco_records(
@@ -101,7 +101,7 @@ def evaluate_files(results_path: Path, annotations: Path, out: Path | None) -> N
     """Scores results that were made before."""
     truth = read_truth(annotations)
     results = read_results(results_path, truth)
-    scores = evaluate(truth, results, iou_types=scorable_types(results, truth))
+    scores = evaluate(truth, results, iou_types=scorable_types(results))
     report(scores, title=f"{results_path} against {annotations}", out=out)
 
 
@@ -116,7 +116,9 @@ def report(scores: dict[IouType, CocoScores], *, title: str, out: Path | None) -
 @exits_on_input_error
 def main() -> None:
     """Reads the command line."""
-    arguments = cli.parse(Arguments, sys.argv[1:], prog="eval.py", description=__doc__)
+    arguments = cli.parse(
+        Arguments, sys.argv[1:], prog="eval.py", description=__doc__, default=Arguments()
+    )
     given = (arguments.workdir, arguments.results, arguments.annotations)
     match given:
         case (Path() as workdir, None, None):

@@ -15,18 +15,15 @@ import cv2
 import jax
 import numpy as np
 import tyro
-from pycocotools import mask as coco_mask
 from tqdm import tqdm
 
 from maskrcnn_jax import cli
-from maskrcnn_jax.data.config import InputConfig
-from maskrcnn_jax.data.examples import filling_example, image_example
-from maskrcnn_jax.data.images import read_image, resize_image
-from maskrcnn_jax.data.sizes import does_not_fit, places_in, resized_sizes
+from maskrcnn_jax.data.examples import filling_example, prediction_example
+from maskrcnn_jax.data.images import read_image
 from maskrcnn_jax.errors import InputError, exits_on_input_error
 from maskrcnn_jax.evaluation.json_files import write_json
 from maskrcnn_jax.evaluation.results import ImageDetections, coco_records, in_original_frame
-from maskrcnn_jax.structures import Batch
+from maskrcnn_jax.evaluation.rle import DecodedMasks
 from maskrcnn_jax.training.checkpoint import load_trained
 from maskrcnn_jax.training.sharding import data_mesh, replicate, shard_batch
 from maskrcnn_jax.training.step import make_predict_step
@@ -61,11 +58,13 @@ def predict(arguments: Arguments) -> None:
     progress = tqdm(paths.items(), unit="image", dynamic_ncols=True)
     for image_id, (name, path) in enumerate(progress, start=1):
         image = read_image(path)
-        batch = one_image_batch(image, config.input, name=str(path), num_devices=mesh.size)
+        example = prediction_example(image, config.input, name=str(path), index=image_id)
+        filling = [filling_example(padded_size=example.images.shape[:2])] * (mesh.size - 1)
+        batch = jax.tree.map(lambda *leaves: np.stack(leaves), example, *filling)
         detections = jax.device_get(predict_step(variables, shard_batch(batch, mesh)))
         found = in_original_frame(
             jax.tree.map(lambda x: x[0], detections),
-            resized=batch.sizes[0],
+            resized=batch.sizes[0].tolist(),
             original=image.shape[:2],
         )
         for record in coco_records(found, image_id=image_id, categories=categories):
@@ -100,31 +99,13 @@ def find_images(places: Sequence[Path]) -> dict[Path, Path]:
     return found
 
 
-def one_image_batch(
-    image: np.ndarray, config: InputConfig, *, name: str, num_devices: int
-) -> Batch:
-    """The image as evaluation would see it, and filling for the other devices."""
-    size = tuple(image.shape[:2])
-    resized = resized_sizes(
-        np.asarray(size), short_side=config.eval_short_side, long_side=config.long_side
-    )
-    resized = (int(resized[0]), int(resized[1]))
-    place = int(places_in(config.padded_sizes, np.asarray(resized)))
-    if place < 0:
-        raise does_not_fit(name, size=size, resized=resized, padded_sizes=config.padded_sizes)
-    padded_size = config.padded_sizes[place]
-    example = image_example(resize_image(image, resized), padded_size=padded_size, index=0)
-    filling = [filling_example(padded_size=padded_size)] * (num_devices - 1)
-    return jax.tree.map(lambda *leaves: np.stack(leaves), example, *filling)
-
-
 def picture(
     image: np.ndarray, found: ImageDetections, shown: np.ndarray, names: Sequence[str]
 ) -> np.ndarray:
     """The image with the chosen detections drawn on it."""
     masks = None
     if found.segmentations is not None:
-        masks = [coco_mask.decode(found.segmentations[i]) for i in shown]
+        masks = DecodedMasks([found.segmentations[index] for index in shown])
     return draw_detections(
         image,
         boxes=found.boxes[shown],
@@ -150,7 +131,13 @@ def as_text(counts: Counter) -> str:
 @exits_on_input_error
 def main() -> None:
     """Reads the command line."""
-    arguments = cli.parse(Arguments, sys.argv[1:], prog="predict.py", description=__doc__)
+    arguments = cli.parse(
+        Arguments,
+        sys.argv[1:],
+        prog="predict.py",
+        description=__doc__,
+        default=Arguments(images=tyro.MISSING, workdir=tyro.MISSING, out=tyro.MISSING),
+    )
     cli.use_compilation_cache()
     predict(arguments)
 

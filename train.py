@@ -5,6 +5,7 @@ The same command run again continues from the newest checkpoint in DIR. ``python
 """
 
 import sys
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -17,6 +18,7 @@ from maskrcnn_jax import cli
 from maskrcnn_jax.convert.imagenet import load_folded_backbone
 from maskrcnn_jax.data.pipeline import train_batches
 from maskrcnn_jax.data.plan import TrainPlan
+from maskrcnn_jax.data.records import Dataset
 from maskrcnn_jax.errors import InputError, exits_on_input_error
 from maskrcnn_jax.experiment import ExperimentConfig
 from maskrcnn_jax.training.checkpoint import Checkpoints, Run, check_same_run
@@ -43,13 +45,14 @@ def train(config: ExperimentConfig, workdir: Path) -> None:
         )
     mesh = data_mesh()
     check_divides(config.input.batch_size, mesh, "--input.batch-size")
-    steps_per_epoch = TrainPlan(dataset, config.input, seed=config.run.seed).steps_per_epoch
-    num_steps = config.optimizer.schedule.num_steps(steps_per_epoch)
+    plan = TrainPlan(dataset, config.input, seed=config.run.seed)
+    num_steps = config.optimizer.schedule.num_steps(plan.steps_per_epoch)
+    report_left_out(dataset, plan)
 
     # ---- model, optimizer, and the state to begin with -------------------------------------------
     model = config.model.build()
     peak_rate = config.optimizer.peak(config.input.batch_size)
-    learning_rate = config.optimizer.schedule.build(peak_rate, steps_per_epoch)
+    learning_rate = config.optimizer.schedule.build(peak_rate, plan.steps_per_epoch)
     optimizer = config.optimizer.build(learning_rate)
     variables = initial_variables(model, seed=config.run.seed)
     if config.init.backbone is not None:
@@ -78,7 +81,14 @@ def train(config: ExperimentConfig, workdir: Path) -> None:
 
     # ---- the loop --------------------------------------------------------------------------------
     step_fn = make_train_step(model, optimizer, mesh, seed=config.run.seed)
-    log = TrainingLog(workdir, start=start, num_steps=num_steps, every=config.run.log_every)
+    log = TrainingLog(
+        workdir,
+        start=start,
+        num_steps=num_steps,
+        every=config.run.log_every,
+        images_per_step=config.input.batch_size,
+        learning_rate=learning_rate,
+    )
     batches = train_batches(
         dataset,
         config.input,
@@ -89,12 +99,7 @@ def train(config: ExperimentConfig, workdir: Path) -> None:
     )
     for step in range(start, num_steps):
         state, metrics = step_fn(state, shard_batch(next(batches), mesh))
-        log.add(
-            step + 1,
-            metrics,
-            learning_rate=float(learning_rate(step)),
-            num_images=config.input.batch_size,
-        )
+        log.add(step + 1, metrics)
         if (step + 1) % config.run.checkpoint_every == 0 or step + 1 == num_steps:
             run = Run(
                 config=config, categories=tuple(dataset.categories), position=batches.position
@@ -106,6 +111,17 @@ def train(config: ExperimentConfig, workdir: Path) -> None:
     print(f"trained for {num_steps} steps; evaluate: python eval.py --workdir {workdir}")
 
 
+def report_left_out(dataset: Dataset, plan: TrainPlan) -> None:
+    """Says what of the data set does not take part in training."""
+    for reason, count in Counter(item.reason for item in dataset.dropped).items():
+        print(f"left out: {count} annotations, {reason}")
+    if plan.num_dropped:
+        print(
+            f"left out: {plan.num_dropped} of {len(dataset.images)} images, without objects "
+            "(--input.keep-empty True trains on them)"
+        )
+
+
 @exits_on_input_error
 def main() -> None:
     """Reads the command line."""
@@ -113,12 +129,13 @@ def main() -> None:
     if preset.startswith("-"):
         print(f"{__doc__}\nPresets: {', '.join(configs.names())}")
         sys.exit(0 if preset in ("-h", "--help") else 2)
+    config = configs.load(preset)
     arguments = cli.parse(
         Arguments,
         options,
         prog=f"train.py {preset}",
-        description=sys.modules[f"configs.{preset}"].__doc__,
-        default=Arguments(workdir=tyro.MISSING, config=configs.load(preset)),
+        description=configs.describe(preset),
+        default=Arguments(workdir=tyro.MISSING, config=config),
     )
     cli.use_compilation_cache()
     train(arguments.config, arguments.workdir)

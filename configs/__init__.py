@@ -12,6 +12,11 @@ def names() -> list[str]:
     return sorted(module.name for module in pkgutil.iter_modules(__path__))
 
 
+def describe(name: str) -> str:
+    """The lab note at the top of a preset's file."""
+    return importlib.import_module(f"configs.{name}").__doc__ or ""
+
+
 def load(name: str) -> ExperimentConfig:
     """The config of a preset."""
     if name not in names():

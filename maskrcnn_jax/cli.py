@@ -17,12 +17,16 @@ def parse(
     *,
     prog: str,
     description: str | None,
-    default: Arguments | None = None,
+    default: Arguments,
 ) -> Arguments:
     """Reads ``--section.field value`` options; a misspelt one ends the program with status 2."""
-    options = (tyro.conf.AvoidSubcommands, tyro.conf.FlagConversionOff)
     return tyro.cli(
-        kind, args=argv, prog=prog, description=description, default=default, config=options
+        kind,
+        args=argv,
+        prog=prog,
+        description=description,
+        default=default,
+        config=(tyro.conf.AvoidSubcommands, tyro.conf.FlagConversionOff),
     )
 
 

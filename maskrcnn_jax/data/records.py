@@ -42,6 +42,15 @@ class Record:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DroppedAnnotation:
+    """A well-formed annotation that covers nothing: in no record, but still in the ground truth."""
+
+    image: int  # index of its image
+    annotation: Annotation
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class ImageIndex:
     """One entry for each record, known without reading any. All arrays have the same length."""
 
@@ -60,7 +69,7 @@ class RecordSource(Protocol):
 
     def __len__(self) -> int: ...
 
-    def __getitem__(self, index: int) -> Record: ...
+    def __getitem__(self, index: int, /) -> Record: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,3 +81,4 @@ class Dataset:
     categories: Sequence[Category]
     images: ImageIndex
     records: RecordSource
+    dropped: tuple[DroppedAnnotation, ...] = ()

@@ -45,7 +45,7 @@ def nms(
     n = boxes.shape[0]
     num_outputs, block = min(num_outputs, n), min(_BLOCK, n)
     labels = jnp.zeros(n, jnp.int32) if labels is None else labels
-    order = jnp.argsort(jnp.where(valid, scores, -jnp.inf), descending=True, stable=True)
+    order = jnp.lexsort((-scores, ~valid))  # the valid ones first, then by score; stable
     num_valid = valid.sum()
 
     def more_to_do(state):

@@ -3,10 +3,12 @@
 import json
 import os
 import sys
+import time
 from pathlib import Path
 
 import jax
 import numpy as np
+import optax
 from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
@@ -20,9 +22,20 @@ class TrainingLog:
     run that was cut off after its last checkpoint, are dropped, as those steps are done again.
     """
 
-    def __init__(self, workdir: Path, *, start: int, num_steps: int, every: int) -> None:
+    def __init__(
+        self,
+        workdir: Path,
+        *,
+        start: int,
+        num_steps: int,
+        every: int,
+        images_per_step: int,
+        learning_rate: optax.Schedule,
+    ) -> None:
         self._every, self._num_steps = every, num_steps
+        self._images_per_step, self._learning_rate = images_per_step, learning_rate
         self._pending: list[Metrics] = []
+        self._time = time.perf_counter()
         self._path = workdir / "metrics.jsonl"
         _truncate(self._path, start)
         self._board = SummaryWriter(str(workdir / "tensorboard"), purge_step=start)
@@ -34,20 +47,21 @@ class TrainingLog:
             mininterval=0.5 if sys.stderr.isatty() else 30,
         )
 
-    def add(self, step: int, metrics: Metrics, *, learning_rate: float, num_images: int) -> None:
+    def add(self, step: int, metrics: Metrics) -> None:
         """Takes the metrics of finished step number ``step``, counted from 1."""
         self._pending.append(metrics)
         self._bar.update()
         if step % self._every and step != self._num_steps:
             return
         values = jax.tree.map(lambda *x: float(np.mean(x)), *jax.device_get(self._pending))
-        self._pending = []
-        rate = self._bar.format_dict["rate"] or 0.0
+        now = time.perf_counter()
+        rate = len(self._pending) * self._images_per_step / (now - self._time)
+        self._pending, self._time = [], now
         line = {
             "step": step,
             **values,
-            "learning_rate": learning_rate,
-            "images_per_second": rate * num_images,
+            "learning_rate": np.asarray(self._learning_rate(step - 1)).item(),
+            "images_per_second": rate,
         }
         with self._path.open("a") as file:
             file.write(json.dumps(line) + "\n")

@@ -1,0 +1,63 @@
+"""Configurations of data sets in COCO layout. ``build`` stores a split once, and opens it."""
+
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from maskrcnn_jax.data.coco_format.builder import CocoFormat
+from maskrcnn_jax.data.coco_format.download import SPLITS, download_split
+from maskrcnn_jax.data.coco_format.layout import SplitFiles, find_split, fingerprint
+from maskrcnn_jax.data.records import Dataset
+from maskrcnn_jax.data.storage import stored_dataset
+from maskrcnn_jax.errors import InputError, did_you_mean
+
+
+@dataclass(frozen=True, kw_only=True)
+class CocoFormatConfig:
+    """A folder with ``annotations/instances_<split>.json`` and the images; see ``layout.py``.
+
+    A split is stored again when its annotation file changes or the folder moves. An image file
+    that is replaced under the same name is not noticed: delete the stored data set then.
+    """
+
+    root: Path
+    train_split: str = "train"
+    eval_split: str = "val"
+    # Where the stored data sets go. None: $TFDS_DATA_DIR, or else ~/tensorflow_datasets.
+    cache_dir: Path | None = None
+
+    def build(self, split: str) -> Dataset:
+        return _build(find_split(self.root, split), cache_dir=self.cache_dir)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Coco2017Config:
+    """The official COCO 2017, from a folder as above, or downloaded into the cache."""
+
+    train_split: ClassVar[str] = "train2017"
+    eval_split: ClassVar[str] = "val2017"
+    root: Path | None = None
+    cache_dir: Path | None = None
+
+    def build(self, split: str) -> Dataset:
+        if self.root is not None:
+            return _build(find_split(self.root, split), cache_dir=self.cache_dir)
+        if split not in SPLITS:
+            raise InputError(f"COCO 2017 has no split {split!r}.{did_you_mean(split, SPLITS)}")
+        return stored_dataset(
+            CocoFormat(
+                functools.partial(download_split, split),
+                configuration=f"coco2017-{split}-official",
+                cache_dir=self.cache_dir,
+            )
+        )
+
+
+def _build(files: SplitFiles, *, cache_dir: Path | None) -> Dataset:
+    builder = CocoFormat(
+        lambda _: files,
+        configuration=f"{files.name}-{files.split}-{fingerprint(files)}",
+        cache_dir=cache_dir,
+    )
+    return stored_dataset(builder)

@@ -1,0 +1,59 @@
+"""Where the files of a split lie.
+
+``<root>/annotations/instances_<split>.json`` is the annotation file. The file names in it are
+looked up in ``<root>/<split>/``, ``<root>/images/<split>/`` and ``<root>/images/``, in this order.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+from maskrcnn_jax.errors import InputError, did_you_mean
+
+_PREFIX = "instances_"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitFiles:
+    """The files of one split, in folders or in zip archives."""
+
+    name: str  # of the data set
+    split: str
+    annotation_file: Traversable
+    image_folders: tuple[Traversable, ...]
+
+
+def find_split(root: Path, split: str) -> SplitFiles:
+    """Finds a split under ``root``. Raises ``InputError`` that lists where it was looked for."""
+    root = root.expanduser().resolve()
+    annotation_file = root / "annotations" / f"{_PREFIX}{split}.json"
+    if not annotation_file.is_file():
+        raise InputError(_no_annotation_file(annotation_file, split))
+    candidates = (root / split, root / "images" / split, root / "images")
+    image_folders = tuple(folder for folder in candidates if folder.is_dir())
+    if not image_folders:
+        raise InputError(
+            f"{root}: no folder with the images of split {split!r}; put them in one of "
+            + ", ".join(map(str, candidates))
+        )
+    return SplitFiles(
+        name=root.name, split=split, annotation_file=annotation_file, image_folders=image_folders
+    )
+
+
+def fingerprint(files: SplitFiles) -> str:
+    """Changes with the content of the annotation file and with where the images lie."""
+    digest = hashlib.sha256(files.annotation_file.read_bytes())
+    digest.update("\n".join(map(str, files.image_folders)).encode())
+    return digest.hexdigest()[:16]
+
+
+def _no_annotation_file(path: Path, split: str) -> str:
+    splits = [found.stem.removeprefix(_PREFIX) for found in path.parent.glob(f"{_PREFIX}*.json")]
+    if splits:
+        return f"{path}: no such file, so there is no split {split!r}.{did_you_mean(split, splits)}"
+    return (
+        f"{path}: no such file. A data set in COCO layout is a folder with "
+        f"annotations/{_PREFIX}<split>.json and the images in <split>/ or images/."
+    )

@@ -1,0 +1,54 @@
+"""How images become batches: the part of a config that the input pipeline reads."""
+
+from dataclasses import dataclass
+
+from maskrcnn_jax.data.sizes import SIZE_MULTIPLE, Size
+from maskrcnn_jax.errors import InputError
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputConfig:
+    """Sizes are (height, width). Batch sizes are global: over all processes and devices."""
+
+    batch_size: int
+    eval_batch_size: int
+    # In training each image draws one of these for its short side.
+    short_sides: tuple[int, ...]
+    eval_short_side: int
+    # The short side is made smaller where the long side would exceed this.
+    long_side: int
+    # Each image is padded to the smallest of these that holds it; each compiles the model once.
+    padded_sizes: tuple[Size, ...]
+    flip_probability: float = 0.5
+    # Cells along each side of a ground-truth mask's bitmap.
+    mask_size: int = 112
+    # Ground-truth slots of an image. None: as many as the fullest image of the data set needs.
+    max_objects: int | None = None
+    # Whether to train on images without objects too.
+    keep_empty: bool = False
+    # Processes that make batches, one thread each; 0: num_threads threads of the training process.
+    num_workers: int = 0
+    num_threads: int = 4
+
+    def __post_init__(self) -> None:
+        sides = [side for size in self.padded_sizes for side in size]
+        pairs = f"pairs (height, width) of positive multiples of {SIZE_MULTIPLE}"
+        checks = {
+            "batch_size": (self.batch_size >= 1, "at least 1"),
+            "eval_batch_size": (self.eval_batch_size >= 1, "at least 1"),
+            "short_sides": (min(self.short_sides, default=0) >= 1, "one or more positive numbers"),
+            "eval_short_side": (self.eval_short_side >= 1, "at least 1"),
+            "long_side": (self.long_side >= 1, "at least 1"),
+            "padded_sizes": (
+                min(sides, default=0) > 0 == sum(s % SIZE_MULTIPLE for s in sides),
+                pairs,
+            ),
+            "flip_probability": (0 <= self.flip_probability <= 1, "between 0 and 1"),
+            "mask_size": (self.mask_size >= 1, "at least 1"),
+            "max_objects": (self.max_objects is None or self.max_objects >= 1, "at least 1"),
+            "num_workers": (self.num_workers >= 0, "at least 0"),
+            "num_threads": (self.num_threads >= 1, "at least 1"),
+        }
+        for name, (is_met, wanted) in checks.items():
+            if not is_met:
+                raise InputError(f"{name} must be {wanted}, not {getattr(self, name)!r}.")

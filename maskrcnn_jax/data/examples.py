@@ -1,0 +1,132 @@
+"""From a record to an example: a ``Batch`` without its leading axis, as numpy arrays.
+
+Pure functions of the record and of the entry that the plan has drawn for it.
+"""
+
+from typing import Any
+
+import numpy as np
+from jaxtyping import Shaped, UInt8
+
+from maskrcnn_jax.data import augment
+from maskrcnn_jax.data.config import InputConfig
+from maskrcnn_jax.data.images import pad_image, resize_image
+from maskrcnn_jax.data.plan import Entry
+from maskrcnn_jax.data.records import Record
+from maskrcnn_jax.data.scenes import Scene, read_pixels, read_scene
+from maskrcnn_jax.data.sizes import Size, fit_sizes
+from maskrcnn_jax.structures import Batch, GroundTruth
+
+
+def training_example(
+    record: Record, entry: Entry, *, padded_size: Size, num_slots: int, mask_size: int
+) -> Batch:
+    """The image as drawn, with its objects in the first of ``num_slots`` ground-truth slots.
+
+    Boxes are clipped to the image; an object whose box is left without area is not ``valid``.
+    """
+    scene = augment.resize(read_scene(record, mask_size=mask_size), entry.size)
+    if entry.flip:
+        scene = augment.flip(scene)
+    return _example(
+        pad_image(scene.image, padded_size),
+        size=entry.size,
+        ground_truth=_ground_truth(scene, num_slots),
+        index=entry.index,
+        valid=True,
+    )
+
+
+def evaluation_example(record: Record, entry: Entry, *, padded_size: Size) -> Batch:
+    """The resized image, without ground truth (0 slots)."""
+    image = resize_image(read_pixels(record), entry.size)
+    return _image_alone(image, padded_size=padded_size, index=entry.index)
+
+
+def prediction_example(
+    image: UInt8[np.ndarray, "h w 3"], config: InputConfig, *, name: str, index: int
+) -> Batch:
+    """A user's image, sized like those of an evaluation, without ground truth (0 slots)."""
+    sizes, places = fit_sizes(
+        np.array([image.shape[:2]]),
+        names=[name],
+        short_side=config.eval_short_side,
+        long_side=config.long_side,
+        padded_sizes=config.padded_sizes,
+    )
+    height, width = sizes[0].tolist()
+    padded_size = config.padded_sizes[places[0]]
+    return _image_alone(resize_image(image, (height, width)), padded_size=padded_size, index=index)
+
+
+def filling_example(*, padded_size: Size) -> Batch:
+    """Zeros, not ``valid``, that fill up a batch of images without ground truth."""
+    return _example(
+        np.zeros((*padded_size, 3), np.uint8),
+        size=padded_size,
+        ground_truth=_no_ground_truth(),
+        index=0,
+        valid=False,
+    )
+
+
+def _image_alone(image: UInt8[np.ndarray, "h w 3"], *, padded_size: Size, index: int) -> Batch:
+    return _example(
+        pad_image(image, padded_size),
+        size=(image.shape[0], image.shape[1]),
+        ground_truth=_no_ground_truth(),
+        index=index,
+        valid=True,
+    )
+
+
+def _ground_truth(scene: Scene, num_slots: int) -> GroundTruth:
+    height, width = scene.size
+    boxes = np.clip(scene.boxes, 0, (width, height, width, height)).astype(np.float32)
+    is_nonempty = np.all(boxes[:, 2:] > boxes[:, :2], axis=-1)
+    return GroundTruth(
+        boxes=_pad_slots(boxes, num_slots),
+        labels=_pad_slots(scene.labels, num_slots),
+        masks=_pad_slots(scene.masks, num_slots),
+        mask_frames=_pad_slots(scene.mask_frames.astype(np.float32), num_slots),
+        valid=_pad_slots(is_nonempty, num_slots),
+    )
+
+
+def _no_ground_truth() -> GroundTruth:
+    """No slots, and bitmaps without cells."""
+    return GroundTruth(
+        boxes=_host(np.zeros((0, 4), np.float32)),
+        labels=_host(np.zeros(0, np.int32)),
+        masks=_host(np.zeros((0, 0, 0), np.bool_)),
+        mask_frames=_host(np.zeros((0, 4), np.float32)),
+        valid=_host(np.zeros(0, np.bool_)),
+    )
+
+
+def _example(
+    image: UInt8[np.ndarray, "h w 3"],
+    *,
+    size: Size,
+    ground_truth: GroundTruth,
+    index: int,
+    valid: bool,
+) -> Batch:
+    return Batch(
+        images=_host(image),
+        sizes=_host(np.array(size, np.int32)),
+        ground_truth=ground_truth,
+        indices=_host(np.array(index, np.int32)),
+        valid=_host(np.array(valid)),
+    )
+
+
+def _pad_slots(values: Shaped[np.ndarray, "n ..."], num_slots: int) -> Any:
+    slots = np.zeros((num_slots, *values.shape[1:]), values.dtype)
+    slots[: len(values)] = values
+    return _host(slots)
+
+
+def _host(array: np.ndarray) -> Any:
+    """A numpy array for a field that is typed as the device array it becomes on transfer."""
+    return array

@@ -1,0 +1,95 @@
+"""From the detector's output to COCO results: original frame, pasted masks, original ids."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from maskrcnn_jax.data.records import Category, Record
+from maskrcnn_jax.evaluation import rle
+from maskrcnn_jax.structures import Detections
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageDetections:
+    """What was found in one image, in pixels of the original image, best first, no padding."""
+
+    boxes: np.ndarray  # float [n, 4], XYXY
+    scores: np.ndarray  # float [n]
+    labels: np.ndarray  # int [n], in [0, K)
+    segmentations: list[dict] | None  # n compressed RLEs; None for a detector without masks
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+
+def in_original_frame(
+    detections: Detections, *, resized: Sequence[int], original: Sequence[int]
+) -> ImageDetections:
+    """Takes the detections of one image (no batch axis) back to the image as it was in its file.
+
+    ``resized`` is the (height, width) of the real pixels that the network saw, ``original`` that of
+    the file. Each axis is scaled by its own exact ratio, then boxes are clipped to the image and
+    those left without area dropped (Detectron2, modeling/postprocessing.py); masks are pasted into
+    the clipped boxes. Invalid entries disappear here.
+    """
+    (height, width), (resized_height, resized_width) = original, resized
+    height, width = int(height), int(width)
+    scale = np.tile([width / int(resized_width), height / int(resized_height)], 2)
+    boxes = np.clip(np.asarray(detections.boxes) * scale, 0, [width, height, width, height])
+    has_area = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
+    kept = np.flatnonzero(np.asarray(detections.valid) & has_area)
+    masks = np.asarray(detections.masks)
+    segmentations = None
+    if masks.shape[-1]:
+        pairs = zip(masks[kept], boxes[kept], strict=True)
+        segmentations = [rle.encode_pasted(m, b, height=height, width=width) for m, b in pairs]
+    return ImageDetections(
+        boxes=boxes[kept],
+        scores=np.asarray(detections.scores)[kept],
+        labels=np.asarray(detections.labels)[kept],
+        segmentations=segmentations,
+    )
+
+
+def annotated_objects(record: Record) -> ImageDetections:
+    """The ground truth of an image in the same form, with scores of 1; crowds are left out.
+
+    For pictures: it shows what a perfect detector would find.
+    """
+    objects = [item for item in record.annotations if not item.is_crowd]
+    boxes = np.array([item.box for item in objects], np.float64).reshape(-1, 4)
+    return ImageDetections(
+        boxes=np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1),
+        scores=np.ones(len(objects)),
+        labels=np.array([item.label for item in objects], np.int64),
+        segmentations=[
+            rle.compressed(item.segmentation, height=record.height, width=record.width)
+            for item in objects
+        ],
+    )
+
+
+def coco_records(
+    detections: ImageDetections, *, image_id: int, categories: Sequence[Category]
+) -> list[dict]:
+    """Records of a COCO results file, best first: XYWH boxes, the data set's own category ids.
+
+    Numbers keep full precision, so that scoring the written file equals scoring these records. A
+    detector without masks gives records without ``segmentation``.
+    """
+    sides = detections.boxes[:, 2:] - detections.boxes[:, :2]
+    boxes = np.concatenate([detections.boxes[:, :2], sides], axis=1)
+    records = [
+        {
+            "image_id": int(image_id),
+            "category_id": categories[label].id,
+            "bbox": box.tolist(),
+            "score": float(score),
+        }
+        for label, box, score in zip(detections.labels, boxes, detections.scores, strict=True)
+    ]
+    if detections.segmentations is not None:
+        for record, segmentation in zip(records, detections.segmentations, strict=True):
+            record["segmentation"] = segmentation
+    return records

@@ -1,0 +1,96 @@
+"""Reading COCO results that somebody else wrote."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from maskrcnn_jax.data import json_fields
+from maskrcnn_jax.data.segmentation import check_segmentation
+from maskrcnn_jax.errors import InputError
+from maskrcnn_jax.evaluation import rle
+from maskrcnn_jax.evaluation.coco import IouType
+from maskrcnn_jax.evaluation.ground_truth import CocoTruth
+
+_SHAPES = ("bbox", "segmentation")
+
+
+def read_results(path: Path, truth: CocoTruth) -> list[dict]:
+    """Records of a COCO results file, checked against the ground truth they are scored with.
+
+    Each has ``image_id``, ``category_id``, ``score`` and ``bbox`` or ``segmentation`` or both, the
+    same ones in all records. Segmentations come back as compressed RLE, other keys are left out.
+    """
+    category_ids = {category.id for category in truth.categories}
+    content = _read_list(path)
+    first = content[0] if content and isinstance(content[0], dict) else {}
+    shapes = [key for key in _SHAPES if key in first]
+    records = []
+    for number, given in enumerate(content):
+        where = f"{path}: record {number} (counted from 0)"
+        if not isinstance(given, dict):
+            raise InputError(f"{where}: is no object; write image_id, category_id, score, bbox.")
+        if [key for key in _SHAPES if key in given] != shapes or not shapes:
+            raise InputError(f"{where}: {_mend(shapes)}")
+        image_id = json_fields.known_id(given, "image_id", truth.image_sizes, where)
+        record: dict[str, Any] = {
+            "image_id": image_id,
+            "category_id": json_fields.known_id(given, "category_id", category_ids, where),
+            "score": _score(given, where),
+        }
+        if "bbox" in given:
+            record["bbox"] = _box(given, where)
+        if "segmentation" in given:
+            record["segmentation"] = _rle(given, where, size=truth.image_sizes[image_id])
+        records.append(record)
+    return records
+
+
+def scorable_types(results: list[dict]) -> tuple[IouType, ...]:
+    """Boxes always, because masks have extents; masks where the results hold them.
+
+    An empty list of results is scored as if it had held masks: its AP is 0.
+    """
+    has_masks = not results or "segmentation" in results[0]
+    return ("bbox", "segm") if has_masks else ("bbox",)
+
+
+def _read_list(path: Path) -> list:
+    try:
+        content = json.loads(path.read_bytes())
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}.") from error
+    except ValueError as error:  # broken JSON, or bytes that are no text
+        raise InputError(f"{path}: is not valid JSON: {error}.") from error
+    if not isinstance(content, list):
+        raise InputError(f"{path}: must hold a list of results, one object for each detection.")
+    return content
+
+
+def _mend(shapes: list[str]) -> str:
+    if not shapes:
+        return "has neither 'bbox' nor 'segmentation'; add one of them to all records."
+    return f"must have {' and '.join(map(repr, shapes))} and no other shape, as record 0 has."
+
+
+def _score(record: dict, where: str) -> float:
+    value = record.get("score")
+    if not isinstance(value, int | float) or not math.isfinite(value):
+        raise InputError(f"{where}: 'score' is {value!r}; it must be a finite number.")
+    return float(value)
+
+
+def _box(record: dict, where: str) -> list[float]:
+    box = list(json_fields.numbers(record, "bbox", where, count=4))
+    if min(box[2:]) < 0:
+        raise InputError(f"{where}: 'bbox' is {box}; it must be [x, y, width, height].")
+    return box
+
+
+def _rle(record: dict, where: str, *, size: tuple[int, int]) -> dict:
+    height, width = size
+    try:
+        segmentation = check_segmentation(record["segmentation"], height=height, width=width)
+    except InputError as error:
+        raise InputError(f"{where}: {error}.") from None
+    return rle.compressed(segmentation, height=height, width=width)

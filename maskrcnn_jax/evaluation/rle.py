@@ -1,0 +1,111 @@
+"""COCO run-length encodings of masks: pasted from the network, read from files, drawn.
+
+An RLE is ``{"size": [h, w], "counts": text}``. The counts are the lengths of alternating runs of
+zeros and ones, zeros first, down the columns of the image.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any, overload
+
+import numpy as np
+import pycocotools.mask
+
+from maskrcnn_jax.data.records import Segmentation
+from maskrcnn_jax.data.segmentation import rle_counts
+
+MASK_THRESHOLD = 0.5
+
+_coco: Any = pycocotools.mask  # its published types know neither polygons nor text
+
+
+def encode_pasted(mask: np.ndarray, box: np.ndarray, *, height: int, width: int) -> dict:
+    """RLE of ``mask`` [k, l] stretched over ``box`` (XYXY) in an image of (height, width).
+
+    Equals thresholding ``ops.paste.paste_masks``, but only the pixels under the box are computed:
+    further out the result is below ``MASK_THRESHOLD`` for every mask of probabilities. That, and
+    no canvas, makes it several times faster on the host, and independent of the image's size.
+    """
+    x1, y1, x2, y2 = (float(side) for side in box)
+    rows, columns = _pixels_under(y1, y2, height), _pixels_under(x1, x2, width)
+    cells = np.arange(max(mask.shape), dtype=mask.dtype)
+    vertical = _bilinear_weights(y1, y2, cells=cells[: mask.shape[0]], pixels=rows)
+    horizontal = _bilinear_weights(x1, x2, cells=cells[: mask.shape[1]], pixels=columns)
+    inside = horizontal @ mask.T @ vertical.T >= MASK_THRESHOLD  # [columns, rows]
+    strip = np.zeros(len(columns) * height + 2, bool)  # one zero before and one after
+    strip[1:-1].reshape(len(columns), height)[:, rows.start : rows.stop] = inside
+    changes = np.flatnonzero(strip[1:] != strip[:-1]) + columns.start * height
+    changes = changes[changes < height * width]
+    counts = np.diff(changes, prepend=0, append=height * width).tolist()
+    return compressed({"size": [height, width], "counts": counts}, height=height, width=width)
+
+
+def compressed(segmentation: Segmentation, *, height: int, width: int) -> dict:
+    """Compressed RLE of polygons or of either kind of RLE, which must be valid.
+
+    ``data.segmentation`` checks that; the C code of pycocotools does not.
+    """
+    if isinstance(segmentation, list):
+        parts = _coco.frPyObjects(segmentation, height, width)
+        return _with_text(_coco.merge(parts))
+    if isinstance(segmentation["counts"], list):
+        return _with_text(_coco.frPyObjects(segmentation, height, width))
+    return segmentation
+
+
+def decode(rle: dict) -> np.ndarray:
+    """The mask, bool [h, w]."""
+    height, width = rle["size"]
+    counts = rle_counts(rle)
+    return np.repeat(np.arange(len(counts)) % 2 == 1, counts).reshape(width, height).T
+
+
+class DecodedMasks(Sequence[np.ndarray]):
+    """Masks bool [h, w] that are decoded when asked for: large images need not hold them all."""
+
+    def __init__(self, rles: Sequence[dict]):
+        self._rles = rles
+
+    def __len__(self) -> int:
+        return len(self._rles)
+
+    @overload
+    def __getitem__(self, index: int) -> np.ndarray: ...
+    @overload
+    def __getitem__(self, index: slice) -> "DecodedMasks": ...
+    def __getitem__(self, index):
+        if isinstance(index, slice):
+            return DecodedMasks(self._rles[index])
+        return decode(self._rles[index])
+
+
+def area(rle: dict) -> int:
+    """Number of pixels of the mask."""
+    return int(_coco.area(rle))
+
+
+def extent(rle: dict) -> list[float]:
+    """The tight box around the mask, XYWH; zeros for an empty mask."""
+    return _coco.toBbox(rle).tolist()
+
+
+def iou(a: dict, b: dict) -> float:
+    """Intersection over union of two masks; 0 where both are empty."""
+    return float(_coco.iou([a], [b], [0])[0, 0])
+
+
+def _pixels_under(low: float, high: float, size: int) -> range:
+    first = max(math.floor(low), 0)
+    return range(first, max(first, min(math.ceil(high), size)))
+
+
+def _bilinear_weights(low: float, high: float, *, cells: np.ndarray, pixels: range) -> np.ndarray:
+    """[pixels, cells]: what each cell between low and high gives to the pixels' centres."""
+    centres = np.arange(pixels.start, pixels.stop) + 0.5
+    position = (centres - low) * (len(cells) / (high - low)) - 0.5
+    return np.maximum(0, 1 - np.abs(position.astype(cells.dtype)[:, None] - cells))
+
+
+def _with_text(rle: dict) -> dict:
+    """The counts as ``str``, which JSON can hold; pycocotools gives ``bytes``."""
+    return {"size": list(rle["size"]), "counts": rle["counts"].decode("ascii")}

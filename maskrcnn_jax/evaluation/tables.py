@@ -1,0 +1,69 @@
+"""Scores as plain text of at most 80 columns."""
+
+import math
+import textwrap
+from collections.abc import Mapping
+
+from maskrcnn_jax.evaluation.coco import SUMMARY_NAMES, CocoScores, IouType
+
+_WIDTH = 80
+_LONGEST_NAME = 20
+_HEADINGS: dict[IouType, str] = {"bbox": "box", "segm": "mask"}
+
+
+def summary_table(scores: Mapping[IouType, CocoScores]) -> str:
+    """The 12 numbers, precision on the left, recall on the right, boxes beside masks."""
+    heading = " ".join(f"{_HEADINGS[iou_type]:>6}" for iou_type in scores)
+    lines = [f"{'':6}{heading}{'':8}{heading}"]
+    for precision, recall in zip(SUMMARY_NAMES[:6], SUMMARY_NAMES[6:], strict=True):
+        left = " ".join(_number(item.summary[precision]) for item in scores.values())
+        right = " ".join(_number(item.summary[recall]) for item in scores.values())
+        lines.append(f"{precision:6}{left}  {recall:6}{right}")
+    quality = scores["segm"].mean_matched_iou if "segm" in scores else None
+    if quality is not None:
+        lines += ["", f"mean IoU of matched masks {_number(quality)}"]
+    return "\n".join(lines)
+
+
+def class_table(scores: Mapping[IouType, CocoScores]) -> str:
+    """AP of each class, the best masks (or boxes) first, in as many columns as fit.
+
+    Read down the columns. Classes without objects have no AP and are named below the table.
+    """
+    rows = {name: [item.per_class[name] for item in scores.values()] for name in _names(scores)}
+    present = [name for name in rows if not all(map(math.isnan, rows[name]))]
+    present.sort(key=lambda name: (-rows[name][-1], name))
+    absent = sorted(set(rows) - set(present))
+    name_width = min(max(map(len, present), default=0), _LONGEST_NAME)
+    heading = f"{'AP':{name_width}}" + "".join(f" {_HEADINGS[iou_type]:>6}" for iou_type in scores)
+    cells = [
+        f"{_shortened(name):{name_width}} " + " ".join(map(_number, rows[name])) for name in present
+    ]
+    lines = _in_columns(cells, heading=heading)
+    if absent:
+        text = f"Without objects: {', '.join(absent)}"
+        lines += ["", *textwrap.wrap(text, _WIDTH)]
+    return "\n".join(lines)
+
+
+def _names(scores: Mapping[IouType, CocoScores]) -> list[str]:
+    return list(next(iter(scores.values())).per_class)
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
+
+
+def _in_columns(cells: list[str], *, heading: str) -> list[str]:
+    gap = "   "
+    num_columns = max(1, min(len(cells), (_WIDTH + len(gap)) // (len(heading) + len(gap))))
+    num_rows = math.ceil(len(cells) / num_columns)
+    columns = [cells[start : start + num_rows] for start in range(0, len(cells), num_rows or 1)]
+    lines = [gap.join([heading] * len(columns))]
+    for row in range(num_rows):
+        lines.append(gap.join(column[row] for column in columns if row < len(column)))
+    return lines
+
+
+def _number(value: float) -> str:
+    return f"{'-':>6}" if math.isnan(value) else f"{value:6.3f}"

@@ -1,0 +1,121 @@
+import dataclasses
+import itertools
+
+import jax
+import numpy as np
+import pytest
+
+from maskrcnn_jax.data.pipeline import count_object_slots, eval_batches, train_batches
+from maskrcnn_jax.data.plan import TrainPlan, plan_evaluation
+from maskrcnn_jax.errors import InputError
+from tests.data.samples import index_only, make_config, random_dataset
+
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+SIZES = [(30, 40)] * 7 + [(40, 30)] * 3
+CONFIG = make_config(short_sides=(20, 32))
+
+
+@pytest.fixture(scope="module")
+def dataset():
+    return random_dataset(SIZES)
+
+
+def take(stream, count):
+    batches = list(itertools.islice(stream, count))
+    stream.close()
+    return batches
+
+
+def assert_equal(a, b):
+    assert jax.tree.structure(a) == jax.tree.structure(b)
+    for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+        assert type(x) is type(y) is np.ndarray
+        assert x.dtype == y.dtype
+        np.testing.assert_array_equal(x, y)
+
+
+def test_batches_are_those_of_the_plan(dataset):
+    plan = TrainPlan(dataset, CONFIG, seed=3)
+    for number, batch in enumerate(take(train_batches(dataset, CONFIG, seed=3), 8)):
+        planned = plan.batch(number)
+        assert batch.images.shape == (4, *planned.padded_size, 3)
+        assert batch.indices.tolist() == [entry.index for entry in planned.entries]
+        assert batch.sizes.tolist() == [list(entry.size) for entry in planned.entries]
+        assert batch.ground_truth.masks.shape == (4, 1, 28, 28)
+        assert batch.ground_truth.valid.all()
+
+
+def test_training_goes_on_from_any_position(dataset):
+    stream = train_batches(dataset, CONFIG, seed=1)
+    batches = list(itertools.islice(stream, 9))
+    assert stream.position == 9  # although more have been made ahead
+    stream.close()
+    for start in (0, 4, 7):
+        resumed = train_batches(dataset, CONFIG, seed=1, start=start)
+        assert_equal(take(resumed, 9 - start), batches[start:])
+
+
+def test_processes_share_every_batch(dataset):
+    whole = take(train_batches(dataset, CONFIG, seed=1), 5)
+    parts = [
+        take(train_batches(dataset, CONFIG, seed=1, process_index=i, process_count=2), 5)
+        for i in range(2)
+    ]
+    for batch, *shares in zip(whole, *parts, strict=True):
+        assert_equal(jax.tree.map(lambda *leaves: np.concatenate(leaves), *shares), batch)
+
+
+def test_evaluation_is_those_of_the_plan_and_ends(dataset):
+    plan = plan_evaluation(dataset, CONFIG)
+    batches = list(eval_batches(dataset, CONFIG))
+    assert len(batches) == len(plan) == 3
+    for number, batch in enumerate(batches):
+        entries = plan.batch(number).entries
+        assert batch.valid.tolist() == [entry.valid for entry in entries]
+        assert batch.indices[batch.valid].tolist() == [e.index for e in entries if e.valid]
+        assert not batch.images[~batch.valid].any()
+        assert batch.ground_truth.boxes.shape == (4, 0, 4)
+    shares = [eval_batches(dataset, CONFIG, process_index=i, process_count=4) for i in range(4)]
+    for batch, *parts in zip(batches, *shares, strict=True):
+        assert_equal(jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts), batch)
+
+
+def test_worker_processes_give_the_same_batches(dataset):
+    """And the same error, and an end."""
+    in_workers = dataclasses.replace(CONFIG, num_workers=2)
+    stream = train_batches(dataset, in_workers, seed=1, start=3)
+    expected = take(train_batches(dataset, CONFIG, seed=1, start=3), 5)
+    assert_equal(take(stream, 5), expected)
+
+    records = list(dataset.records)
+    records[9] = dataclasses.replace(records[9], image=b"damaged", file_name="street.png")
+    stream = eval_batches(dataclasses.replace(dataset, records=records), in_workers)
+    batches = []
+    with pytest.raises(InputError, match=r"^street\.png: not a readable image"):
+        batches.extend(stream)
+    assert_equal(batches, list(eval_batches(dataset, CONFIG))[: len(batches)])
+
+
+def test_an_error_in_a_thread_is_the_users_error(dataset):
+    records = [dataclasses.replace(record, width=7) for record in dataset.records]
+    stream = train_batches(dataclasses.replace(dataset, records=records), CONFIG, seed=0)
+    with pytest.raises(InputError, match=r"\.png: the image is \d+x\d+") as caught:
+        next(stream)
+    assert not getattr(caught.value, "__notes__", [])
+
+
+def test_slots_are_those_of_the_fullest_image():
+    crowded = index_only([(30, 40)] * 3, [2, 9, 4])
+    assert count_object_slots(crowded, CONFIG) == 9
+    assert count_object_slots(crowded, make_config(max_objects=12)) == 12
+    assert count_object_slots(index_only([(30, 40)], [0]), CONFIG) == 1
+    with pytest.raises(InputError, match=r"^1\.jpg: .*9 objects.*max_objects \(8\)"):
+        count_object_slots(crowded, make_config(max_objects=8))
+
+
+def test_a_batch_that_cannot_be_shared_equally_is_an_error(dataset):
+    with pytest.raises(InputError, match=r"^batch_size \(4\).* 3 processes"):
+        train_batches(dataset, CONFIG, seed=0, process_count=3)
+    with pytest.raises(InputError, match=r"^eval_batch_size \(4\).* 3 processes"):
+        eval_batches(dataset, CONFIG, process_count=3)

@@ -1,0 +1,108 @@
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from pycocotools import mask as coco_mask
+
+from maskrcnn_jax.data.segmentation import check_segmentation, has_area, rle_counts
+from maskrcnn_jax.errors import InputError
+
+HEIGHT, WIDTH = 9, 13
+MASKS = arrays(np.uint8, (HEIGHT, WIDTH), elements=st.integers(0, 1))
+TRIANGLE = [0, 0, 4, 0, 4, 4]
+
+
+def check(segmentation):
+    return check_segmentation(segmentation, height=HEIGHT, width=WIDTH)
+
+
+def encode(mask):
+    rle = coco_mask.encode(np.asfortranarray(mask))
+    return {"size": list(rle["size"]), "counts": rle["counts"].decode()}
+
+
+def runs(mask):
+    """The runs of a mask down its columns, by the obvious loop."""
+    pixels = mask.T.ravel().tolist()
+    groups = [len(list(group)) for _, group in itertools.groupby(pixels)]
+    return groups if pixels[0] == 0 else [0, *groups]
+
+
+@given(MASKS)
+def test_compressed_counts_are_the_runs_of_the_mask(mask):
+    assert rle_counts(encode(mask)) == runs(mask)
+
+
+@given(MASKS)
+def test_every_rle_of_a_mask_is_valid_and_has_its_area(mask):
+    for rle in (encode(mask), {"size": [HEIGHT, WIDTH], "counts": runs(mask)}):
+        assert check(rle) is rle
+        assert has_area(rle) == mask.any()
+
+
+@given(st.text(max_size=12) | st.lists(st.integers(-3, 200)))
+def test_counts_that_are_taken_cover_the_image_exactly(counts):
+    rle = {"size": [HEIGHT, WIDTH], "counts": counts}
+    try:
+        check(rle)
+    except InputError:
+        return
+    assert sum(rle_counts(rle)) == HEIGHT * WIDTH
+    assert min(rle_counts(rle)) >= 0
+
+
+@pytest.mark.parametrize(
+    ("polygons", "expected"),
+    [
+        ([TRIANGLE], True),
+        ([[0, 0, 0, 4, 4, 4]], True),  # the other way round
+        ([[1.1, 388.33, 1.1, 388.33, 2.5, 388.33, 2.5, 388.33]], False),  # as in COCO train2017
+        ([[3.3, 0, 3.3, 5, 3.3, 9]], False),
+        ([[3.3, 0, 3.3, 5, 3.3, 9], TRIANGLE], True),
+    ],
+)
+def test_polygons_have_area_if_they_enclose_some(polygons, expected):
+    assert check(polygons) == polygons
+    assert has_area(polygons) == expected
+
+
+def test_polygons_of_two_points_are_left_out_beside_sound_ones():
+    assert check([[1, 2, 3, 4], TRIANGLE, []]) == [TRIANGLE]
+
+
+@pytest.mark.parametrize(
+    ("segmentation", "message"),
+    [
+        (None, "list of polygons or an RLE"),
+        ([], "list of polygons or an RLE"),
+        ("0T2d`0", "list of polygons or an RLE"),
+        ([[]], "fewer than three points"),
+        ([[0, 0, 4, 4]], "fewer than three points"),
+        ([[1, 2], [3, 4], [5, 6]], "fewer than three points"),
+        ([[0, 0, 4, 0, 4, 4, 1]], "odd number"),
+        (TRIANGLE, "not a polygon"),
+        ([[[0, 0], [4, 0], [4, 4]]], "not a polygon"),
+        ([[0, [0], 4, 0, 4, 4]], "not a finite number"),
+        ([[0, 0, 4, 0, 4, float("nan")]], "not a finite number"),
+        ([[0, 0, 4, 0, 4, float("inf")]], "not a finite number"),
+        ([[0, 0, 4, 0, 4, "4"]], "not a finite number"),
+        ([[0, 0, 4, 0, 4, None]], "not a finite number"),
+        ({"counts": [117]}, "of size None"),
+        ({"size": [WIDTH, HEIGHT], "counts": [117]}, r"\[13, 9\], but its image is \[9, 13\]"),
+        ({"size": [HEIGHT, WIDTH]}, "without 'counts'"),
+        ({"size": [HEIGHT, WIDTH], "counts": 117}, "without 'counts'"),
+        ({"size": [HEIGHT, WIDTH], "counts": [100, 16]}, "add up to 116"),
+        ({"size": [HEIGHT, WIDTH], "counts": [118, -1]}, "integers of at least 0"),
+        ({"size": [HEIGHT, WIDTH], "counts": [117.0]}, "integers of at least 0"),
+        ({"size": [HEIGHT, WIDTH], "counts": ""}, "add up to 0"),
+        ({"size": [HEIGHT, WIDTH], "counts": "e3 "}, "text of a COCO RLE"),
+        ({"size": [HEIGHT, WIDTH], "counts": "P" * 7 + "0"}, "text of a COCO RLE"),
+        ({"size": [HEIGHT, WIDTH], "counts": "e"}, "middle of a number"),
+    ],
+)
+def test_what_is_malformed_is_refused(segmentation, message):
+    with pytest.raises(InputError, match=message):
+        check(segmentation)

@@ -1,0 +1,109 @@
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+
+from maskrcnn_jax.data.records import Annotation, Category, Record
+from maskrcnn_jax.evaluation import rle
+from maskrcnn_jax.evaluation.results import annotated_objects, coco_records, in_original_frame
+from maskrcnn_jax.structures import Detections
+
+RESIZED, ORIGINAL = (60, 90), (125, 175)
+CATEGORIES = (Category(id=4, name="dog"), Category(id=10, name="cat"))
+
+
+def detections(*, side=7):
+    boxes = [[9, 6, 45, 30], [80, 50, 95, 70], [90, 0, 99, 20], [0, 0, 1, 1]]
+    return Detections(
+        boxes=np.array(boxes, np.float32),
+        scores=np.array([0.9, 0.8, 0.7, 0.6], np.float32),
+        labels=np.array([1, 0, 1, 0]),
+        masks=np.ones((4, side, side), np.float32),
+        valid=np.array([True, True, True, False]),
+    )
+
+
+def convert(found):
+    return in_original_frame(found, resized=RESIZED, original=ORIGINAL)
+
+
+def test_boxes_are_scaled_by_axis_clipped_and_dropped_when_outside():
+    found = convert(detections())
+    x, y = 175 / 90, 125 / 60
+    np.testing.assert_allclose(found.boxes[0], [9 * x, 6 * y, 45 * x, 30 * y], rtol=1e-12)
+    np.testing.assert_allclose(found.boxes[1], [80 * x, 50 * y, 175, 125], rtol=1e-12)
+    assert found.labels.tolist() == [1, 0]  # the third is outside, the fourth invalid
+    np.testing.assert_array_equal(found.scores, np.float32([0.9, 0.8]))
+
+
+def test_masks_fill_their_clipped_boxes():
+    found = convert(detections())
+    for box, segmentation in zip(found.boxes, found.segmentations, strict=True):
+        assert segmentation["size"] == list(ORIGINAL)
+        x1, y1, x2, y2 = box
+        centres_x, centres_y = np.arange(175) + 0.5, np.arange(125) + 0.5
+        inside_x = (centres_x >= x1) & (centres_x <= x2)
+        inside_y = (centres_y >= y1) & (centres_y <= y2)
+        mask = rle.decode(segmentation)
+        difference = mask != inside_y[:, None] & inside_x[None, :]
+        # Bilinear corners are round: near them alone the mask may lack a few pixels.
+        assert difference.sum() <= 0.02 * mask.sum()
+
+
+def test_garbage_in_invalid_entries_changes_nothing():
+    clean, dirty = detections(), detections()
+    dirty.boxes[3], dirty.scores[3], dirty.labels[3], dirty.masks[3] = np.nan, np.nan, -9, np.nan
+    for a, b in zip(
+        jax.tree.leaves(vars(convert(clean))), jax.tree.leaves(vars(convert(dirty))), strict=True
+    ):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_records_have_original_ids_and_xywh():
+    first, second = coco_records(convert(detections()), image_id=np.int64(7), categories=CATEGORIES)
+    assert first.keys() == {"image_id", "category_id", "bbox", "score", "segmentation"}
+    assert (first["image_id"], first["category_id"]) == (7, 10)
+    assert second["category_id"] == 4
+    assert first["bbox"] == pytest.approx([17.5, 12.5, 70, 50])
+    assert first["score"] == float(np.float32(0.9))
+    assert all(type(number) is float for number in [*first["bbox"], first["score"]])
+
+
+def test_a_detector_without_masks_gives_no_segmentation():
+    found = convert(detections(side=0))
+    assert found.segmentations is None
+    records = coco_records(found, image_id=7, categories=CATEGORIES)
+    assert all("segmentation" not in record for record in records)
+
+
+def test_no_detections():
+    found = detections()
+    nothing = convert(found.replace(valid=np.zeros(4, bool)))
+    assert len(nothing) == 0
+    assert nothing.segmentations == []
+    assert coco_records(nothing, image_id=7, categories=CATEGORIES) == []
+
+
+def test_annotated_objects_are_a_perfect_detector():
+    square = [[10, 20, 40, 20, 40, 60, 10, 60]]
+    annotations = tuple(
+        Annotation(
+            id=number,
+            label=1,
+            box=(10, 20, 30, 40),
+            area=1200,
+            is_crowd=is_crowd,
+            segmentation=square,
+        )
+        for number, is_crowd in enumerate([False, True])
+    )
+    record = Record(
+        image_id=7, file_name="", image=b"", height=125, width=175, annotations=annotations
+    )
+    found = annotated_objects(record)
+    np.testing.assert_array_equal(found.boxes, [[10, 20, 40, 60]])
+    assert found.labels.tolist() == [1]
+    assert rle.extent(found.segmentations[0]) == [10, 20, 30, 40]
+    nothing = annotated_objects(dataclasses.replace(record, annotations=()))
+    assert nothing.boxes.shape == (0, 4)
