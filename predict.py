@@ -59,7 +59,8 @@ def predict(arguments: Arguments) -> None:
     for image_id, (name, path) in enumerate(progress, start=1):
         image = read_image(path)
         example = prediction_example(image, config.input, name=str(path), index=image_id)
-        filling = [filling_example(padded_size=example.images.shape[:2])] * (mesh.size - 1)
+        padded_size = (example.images.shape[0], example.images.shape[1])
+        filling = [filling_example(padded_size=padded_size)] * (mesh.size - 1)
         batch = jax.tree.map(lambda *leaves: np.stack(leaves), example, *filling)
         detections = jax.device_get(predict_step(variables, shard_batch(batch, mesh)))
         found = in_original_frame(

@@ -5,7 +5,6 @@ The same command run again continues from the newest checkpoint in DIR. ``python
 """
 
 import sys
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -16,6 +15,7 @@ import tyro
 import configs
 from maskrcnn_jax import cli
 from maskrcnn_jax.convert.imagenet import load_folded_backbone
+from maskrcnn_jax.data.annotations import dropped_summary
 from maskrcnn_jax.data.pipeline import train_batches
 from maskrcnn_jax.data.plan import TrainPlan
 from maskrcnn_jax.data.records import Dataset
@@ -113,11 +113,12 @@ def train(config: ExperimentConfig, workdir: Path) -> None:
 
 def report_left_out(dataset: Dataset, plan: TrainPlan) -> None:
     """Says what of the data set does not take part in training."""
-    for reason, count in Counter(item.reason for item in dataset.dropped).items():
-        print(f"left out: {count} annotations, {reason}")
+    if dropped := dropped_summary(dataset):
+        print(dropped)
     if plan.num_dropped:
         print(
-            f"left out: {plan.num_dropped} of {len(dataset.images)} images, without objects "
+            f"{dataset.name} {dataset.split}: left out {plan.num_dropped} of "
+            f"{len(dataset.images)} images, which have no objects "
             "(--input.keep-empty True trains on them)"
         )
 

@@ -8,9 +8,10 @@ alone may be missing (0). Unknown keys are ignored.
 
 What is well-formed but *covers nothing* is dropped and counted (two such annotations are in COCO
 train2017): a box without area, a box wholly outside its image, a mask without area. Nothing is
-trained on it. Evaluation keeps it in the ground truth, where it counts as an object that was
-missed, so that AP is what pycocotools gives for the file itself. Where nothing else is left, the
-mistake is systematic, and the file is refused.
+trained on it. Evaluation keeps it in the ground truth, where no detection can match it and it
+counts as missed (but for the sound box of a mask without area), so that AP is what pycocotools
+gives for the file itself. Where nothing else is left, the mistake is systematic, and the file is
+refused.
 
 A box that sticks out of its image stays as it is, and is clipped when batches are made. Crowds are
 kept. The order of images, and of the annotations of an image, is that of the file.

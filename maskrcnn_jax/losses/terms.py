@@ -37,7 +37,7 @@ def binary_cross_entropy(
 ) -> LossTerm:
     """-t log s(x) - (1 - t) log(1 - s(x)) with the sigmoid s; counts the valid entries."""
     x, t = jnp.where(valid, logits, 0), jnp.where(valid, targets, 0)
-    return _total(jnp.maximum(x, 0) - x * t + jnp.log1p(jnp.exp(-jnp.abs(x))), valid)
+    return _total(jax.nn.softplus(x) - x * t, valid)
 
 
 def smooth_l1(

@@ -122,7 +122,8 @@ def roi_align_max(
         return sum((pixels[rows] * weights for rows, weights in corners), jnp.zeros(()))
 
     places = [(i, j) for i in range(samples_per_cell) for j in range(samples_per_cell)]
-    return functools.reduce(jnp.maximum, [sample(i, j) for i, j in places]).astype(pixels.dtype)
+    largest = functools.reduce(jnp.maximum, [sample(i, j) for i, j in places])
+    return (largest * samples_per_cell**2).astype(pixels.dtype)  # taps are weighted for a mean
 
 
 def _start_and_size(boxes: Array, half_pixel: bool) -> tuple[Array, Array]:

@@ -69,6 +69,12 @@ def test_polygons_have_area_if_they_enclose_some(polygons, expected):
     assert has_area(polygons) == expected
 
 
+@given(st.lists(st.floats(-1e4, 1e4), min_size=3, max_size=9), st.floats(-1e4, 1e4))
+def test_an_outline_straight_along_an_axis_has_no_area(along, across):
+    assert not has_area([[value for x in along for value in (x, across)]])
+    assert not has_area([[value for y in along for value in (across, y)]])
+
+
 def test_polygons_of_two_points_are_left_out_beside_sound_ones():
     assert check([[1, 2, 3, 4], TRIANGLE, []]) == [TRIANGLE]
 

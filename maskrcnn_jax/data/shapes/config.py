@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from maskrcnn_jax.data.records import Dataset
 from maskrcnn_jax.data.shapes.builder import Shapes
-from maskrcnn_jax.data.shapes.records import SPLITS, DrawnRecords
+from maskrcnn_jax.data.shapes.records import SPLITS, DrawnRecords, drawn_dataset
 from maskrcnn_jax.data.storage import stored_dataset
 from maskrcnn_jax.errors import InputError, did_you_mean
 
@@ -31,12 +31,18 @@ class ShapesConfig:
                 raise InputError(f"{name} must be at least {value}, not {getattr(self, name)}.")
 
     def build(self, split: str) -> Dataset:
+        return stored_dataset(Shapes(self._records(split), cache_dir=self.cache_dir))
+
+    def draw(self, split: str) -> Dataset:
+        """The split without storing it: each record is drawn when it is asked for."""
+        return drawn_dataset(self._records(split))
+
+    def _records(self, split: str) -> DrawnRecords:
         if split not in SPLITS:
             raise InputError(f"the shapes have no split {split!r}.{did_you_mean(split, SPLITS)}")
-        records = DrawnRecords(
+        return DrawnRecords(
             split=split,
             num_images=self.num_train if split == self.train_split else self.num_eval,
             image_size=self.image_size,
             seed=self.seed,
         )
-        return stored_dataset(Shapes(records, cache_dir=self.cache_dir))
