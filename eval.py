@@ -19,11 +19,11 @@ from maskrcnn_jax.data.records import Dataset
 from maskrcnn_jax.errors import InputError, exits_on_input_error
 from maskrcnn_jax.evaluation.coco import CocoScores, IouType, evaluate
 from maskrcnn_jax.evaluation.ground_truth import read_truth, truth_of
-from maskrcnn_jax.evaluation.json_files import write_json
 from maskrcnn_jax.evaluation.results import coco_records, in_original_frame
 from maskrcnn_jax.evaluation.results_file import read_results, scorable_types
 from maskrcnn_jax.evaluation.tables import class_table, summary_table
 from maskrcnn_jax.experiment import ExperimentConfig
+from maskrcnn_jax.files import write_json
 from maskrcnn_jax.training.checkpoint import load_trained
 from maskrcnn_jax.training.sharding import check_divides, data_mesh, replicate, shard_batch
 from maskrcnn_jax.training.step import make_predict_step

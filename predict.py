@@ -21,9 +21,9 @@ from maskrcnn_jax import cli
 from maskrcnn_jax.data.examples import filling_example, prediction_example
 from maskrcnn_jax.data.images import read_image
 from maskrcnn_jax.errors import InputError, exits_on_input_error
-from maskrcnn_jax.evaluation.json_files import write_json
 from maskrcnn_jax.evaluation.results import ImageDetections, coco_records, in_original_frame
 from maskrcnn_jax.evaluation.rle import DecodedMasks
+from maskrcnn_jax.files import write_bytes, write_json
 from maskrcnn_jax.training.checkpoint import load_trained
 from maskrcnn_jax.training.sharding import data_mesh, replicate, shard_batch
 from maskrcnn_jax.training.step import make_predict_step
@@ -119,9 +119,8 @@ def picture(
 
 def save_picture(path: Path, image: np.ndarray) -> None:
     """Writes RGB as PNG."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not cv2.imwrite(str(path), cv2.cvtColor(image, cv2.COLOR_RGB2BGR)):
-        raise InputError(f"{path}: cannot be written")
+    _, encoded = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+    write_bytes(path, encoded.tobytes())
 
 
 def as_text(counts: Counter) -> str:

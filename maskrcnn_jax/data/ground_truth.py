@@ -1,12 +1,11 @@
 """A data set back in COCO's own words: for pycocotools, and as files to look at."""
 
-import json
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from maskrcnn_jax.data.records import Annotation, Category, Dataset
+from maskrcnn_jax.files import write_bytes, write_json
 
 
 def ground_truth(dataset: Dataset, indices: Iterable[int] | None = None) -> dict[str, Any]:
@@ -41,14 +40,8 @@ def write_coco_folder(dataset: Dataset, folder: Path) -> None:
     """Writes ``<folder>/<split>/`` and then ``<folder>/annotations/instances_<split>.json``."""
     for index in range(len(dataset.images)):
         record = dataset.records[index]
-        path = folder / dataset.split / record.file_name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(record.image)
-    path = folder / "annotations" / f"instances_{dataset.split}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(f".{os.getpid()}.partial")
-    partial.write_text(json.dumps(ground_truth(dataset)))
-    os.replace(partial, path)
+        write_bytes(folder / dataset.split / record.file_name, record.image)
+    write_json(folder / "annotations" / f"instances_{dataset.split}.json", ground_truth(dataset))
 
 
 def _annotation(annotation: Annotation, category: Category, image_id: int) -> dict[str, Any]:

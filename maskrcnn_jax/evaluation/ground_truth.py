@@ -71,13 +71,15 @@ def _truth(
 ) -> CocoTruth:
     """``annotations`` are those of each chosen image, by its index."""
     sizes, objects = {}, []
+    others: dict[int, list[Annotation]] = {}
+    for item in dropped:
+        others.setdefault(item.image, []).append(item.annotation)
     for index, kept in annotations.items():
         image_id = int(images.ids[index])
         sizes[image_id] = (int(images.heights[index]), int(images.widths[index]))
-        also = [item.annotation for item in dropped if item.image == index]
         objects += [
             _true_object(item, image_id, size=sizes[image_id], categories=categories)
-            for item in (*kept, *also)
+            for item in (*kept, *others.get(index, ()))
         ]
     return CocoTruth(image_sizes=sizes, categories=tuple(categories), objects=tuple(objects))
 

@@ -1,7 +1,6 @@
 """The log of a run: a progress bar, TensorBoard files and JSON lines."""
 
 import json
-import os
 import sys
 import time
 from pathlib import Path
@@ -12,6 +11,7 @@ import optax
 from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
+from maskrcnn_jax.files import write_bytes
 from maskrcnn_jax.training.step import Metrics
 
 
@@ -85,9 +85,7 @@ def _truncate(path: Path, last_step: int) -> None:
     if not path.exists():
         return
     lines = [line for line in path.read_text().splitlines() if _step(line) <= last_step]
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text("".join(line + "\n" for line in lines))
-    os.replace(temporary, path)
+    write_bytes(path, "".join(line + "\n" for line in lines).encode())
 
 
 def _step(line: str) -> float:

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from maskrcnn_jax.evaluation.json_files import write_json
+from maskrcnn_jax.files import write_json
 
 
 def test_what_is_written_is_there_and_nothing_else(tmp_path):
