@@ -45,14 +45,13 @@ class Arguments:
 
 def predict(arguments: Arguments) -> None:
     """Goes through the images one by one."""
-    run, variables = load_trained(arguments.workdir)
     paths = find_images(arguments.images)
+    run, variables = load_trained(arguments.workdir)
     config, categories = run.config, run.categories
     mesh = data_mesh()
     predict_step = make_predict_step(config.model.build(), mesh)
     variables = replicate(variables, mesh)
     names = [category.name for category in categories]
-    arguments.out.mkdir(parents=True, exist_ok=True)
 
     records, total = [], Counter()
     progress = tqdm(paths.items(), unit="image", dynamic_ncols=True)

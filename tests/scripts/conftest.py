@@ -1,0 +1,73 @@
+"""Scripts are run as a user runs them, in processes of their own."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# A detector that trains in seconds: 4 steps of 2 images.
+TINY = (
+    "--data.image-size 64 --data.num-train 8 --data.num-eval 3 "
+    "--input.batch-size 2 --input.eval-batch-size 2 --input.short-sides 64 "
+    "--input.eval-short-side 64 --input.long-side 64 --input.padded-sizes 64 64 "
+    "--model.backbone.width 16 --model.neck.channels 16 --model.roi.box.hidden 32 "
+    "--model.roi.mask.num-convs 1 --model.roi.mask.channels 16 "
+    "--model.rpn.train-proposals.after-nms 50 --model.rpn.test-proposals.after-nms 50 "
+    "--model.roi.detections.score-threshold 0.0 --model.roi.detections.max-detections 10 "
+    "--optimizer.schedule.epochs 1 --optimizer.schedule.decay-at 0.5 "
+    "--optimizer.schedule.warmup-steps 2 --run.checkpoint-every 2 --run.log-every 1"
+).split()
+
+Script = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Script:
+    """Runs a script of the repository; on one device unless told otherwise."""
+    cache = tmp_path_factory.mktemp("tfds")
+
+    def run(script: str, *arguments: object, devices: int = 1) -> subprocess.CompletedProcess[str]:
+        environment = os.environ | {
+            "TFDS_DATA_DIR": str(cache),
+            "JAX_COMPILATION_CACHE_DIR": str(ROOT / ".jax_cache"),
+            "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+            "COLUMNS": "200",
+        }
+        return subprocess.run(
+            [sys.executable, script, *map(str, arguments)],
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def workdir(run: Script, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished training of 4 steps. Tests only read it."""
+    workdir = tmp_path_factory.mktemp("run")
+    result = run("train.py", "shapes", "--workdir", workdir, *TINY)
+    assert result.returncode == 0, result.stderr
+    return workdir
+
+
+@pytest.fixture
+def fails(run: Script) -> Callable[..., str]:
+    """Runs a script that must end with status 2, and returns its message."""
+
+    def fails(script: str, *arguments: object, devices: int = 1) -> str:
+        result = run(script, *arguments, devices=devices)
+        assert result.returncode == 2, result.stdout + result.stderr
+        assert "Traceback" not in result.stderr
+        return result.stderr
+
+    return fails

@@ -1,0 +1,46 @@
+import json
+
+
+def test_a_run_is_scored_and_written_down(run, workdir, tmp_path):
+    result = run("eval.py", "--workdir", workdir, "--out", tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "AP50" in result.stdout
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert set(metrics) == {"bbox", "segm"}
+    assert {"AP", "AP50", "AR100", "per_class"} <= set(metrics["segm"])
+    assert metrics["bbox"]["AP"] is None or 0 <= metrics["bbox"]["AP"] <= 1
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert {record["image_id"] for record in results} <= {1, 2, 3}
+    assert all(record["segmentation"]["size"] == [64, 64] for record in results)
+
+
+def test_results_do_not_depend_on_the_number_of_devices(run, workdir, tmp_path):
+    for devices in (1, 2):
+        out = tmp_path / str(devices)
+        assert run("eval.py", "--workdir", workdir, "--out", out, devices=devices).returncode == 0
+    one, two = (json.loads((tmp_path / n / "results.json").read_text()) for n in "12")
+    assert [(r["image_id"], r["category_id"]) for r in one] == [
+        (r["image_id"], r["category_id"]) for r in two
+    ]
+
+
+def test_reference_results_give_their_published_figures(run, shared, tmp_path):
+    folder = shared / "data/coco_eval_val2014_100"
+    for kind, figures in (("bbox", (0.505, 0.697, 0.573)), ("segm", (0.320, 0.562, 0.299))):
+        result = run(
+            *("eval.py", "--results", folder / f"instances_val2014_fake{kind}100_results.json"),
+            *("--annotations", folder / "instances_val2014_100.json", "--out", tmp_path),
+        )
+        assert result.returncode == 0, result.stderr
+        metrics = json.loads((tmp_path / "metrics.json").read_text())[kind]
+        assert tuple(round(metrics[name], 3) for name in ("AP", "AP50", "AP75")) == figures
+
+
+def test_bad_input_is_one_clear_message(fails, workdir, tmp_path):
+    assert "holds no checkpoints" in fails("eval.py", "--workdir", tmp_path)
+    assert not list(tmp_path.iterdir())
+    assert "give either" in fails("eval.py")
+    assert "give either" in fails("eval.py", "--workdir", workdir, "--results", "r.json")
+    message = fails("eval.py", "--results", tmp_path / "r.json", "--annotations", tmp_path / "a")
+    assert str(tmp_path / "a") in message
+    assert "Did you mean 'val'?" in fails("eval.py", "--workdir", workdir, "--split", "vall")

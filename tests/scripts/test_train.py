@@ -1,0 +1,110 @@
+import json
+import math
+
+import numpy as np
+import pytest
+
+from tests.scripts.conftest import TINY
+
+
+def _lines(workdir):
+    return [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_a_run_leaves_a_log_checkpoints_and_tensorboard_files(workdir):
+    lines = _lines(workdir)
+    assert [line["step"] for line in lines] == [1, 2, 3, 4]
+    assert all(math.isfinite(value) for line in lines for value in line.values())
+    losses = {"rpn_objectness", "rpn_box", "roi_class", "roi_box", "roi_mask"}
+    assert lines[0]["loss"] == pytest.approx(sum(lines[0][name] for name in losses), rel=1e-6)
+    assert {p.name for p in (workdir / "checkpoints").iterdir()} == {"2", "4"}
+    assert list((workdir / "tensorboard").glob("events.*"))
+
+
+def test_a_finished_run_says_so(run, workdir):
+    before = (workdir / "metrics.jsonl").read_bytes()
+    result = run("train.py", "shapes", "--workdir", workdir, *TINY)
+    assert result.returncode == 0
+    assert "training is done (4 steps)" in result.stdout
+    assert (workdir / "metrics.jsonl").read_bytes() == before
+
+
+def test_a_resumed_run_equals_an_uninterrupted_one(run, workdir, tmp_path):
+    half = [*TINY, "--optimizer.schedule.epochs", "0.5"]
+    assert run("train.py", "shapes", "--workdir", tmp_path, *half).returncode == 0
+    with (tmp_path / "metrics.jsonl").open("a") as log:  # as if killed after the checkpoint
+        log.write('{"step": 3, "loss": 77}\n{"step": 4, "lo')
+    result = run("train.py", "shapes", "--workdir", tmp_path, *TINY)
+    assert result.returncode == 0, result.stderr
+    assert "--optimizer.schedule.epochs: 0.5 before, 1.0 from here on" in result.stdout
+    for resumed, straight in zip(_lines(tmp_path), _lines(workdir), strict=True):
+        same = {k: v for k, v in straight.items() if k != "images_per_second"}
+        assert {k: resumed[k] for k in same} == same
+
+
+def test_another_model_cannot_continue_a_run(fails, workdir):
+    message = fails(
+        "train.py", "shapes", "--workdir", workdir, *TINY, "--model.neck.channels", "32"
+    )
+    assert "--model.neck.channels 16, not 32" in message
+
+
+def test_unknown_preset_names_the_nearest(fails, tmp_path):
+    assert "Did you mean 'shapes'?" in fails("train.py", "shape", "--workdir", tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_misspelt_option_names_the_nearest(fails, tmp_path):
+    message = fails("train.py", "shapes", "--workdir", tmp_path, "--optimizer.learning-rat", "1")
+    assert "--optimizer.learning-rate" in message
+
+
+def test_help_lists_the_presets_and_a_presets_options(run):
+    assert "mask_rcnn_r50_fpn_1x" in run("train.py", "--help").stdout
+    assert "--optimizer.learning-rate" in run("train.py", "shapes", "--help").stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["shapes", "--init.backbone", "none.npz"], ["frozen norms"]),
+        (["penn_fudan", "--data.root", "nowhere"], ["nowhere", "no such file"]),
+        (["shapes", "--model.num-classes", "5"], ["6 categories", "--model.num-classes is 5"]),
+        (["shapes", "--input.short-sides", "256"], ["000001.png", "padded_sizes"]),
+        (["shapes", "--input.batch-size", "0"], ["batch_size must be at least 1"]),
+        (["shapes", "--input.max-objects", "1"], ["max_objects"]),
+    ],
+)
+def test_bad_options_are_one_clear_message(fails, tmp_path, options, words):
+    small = ["--data.num-train", "8", "--data.num-eval", "3"] if options[0] == "shapes" else []
+    message = fails("train.py", *options, *small, "--workdir", tmp_path / "run")
+    assert all(word in message for word in words)
+    assert not (tmp_path / "run").exists()
+
+
+def test_batch_that_the_devices_cannot_share(fails, tmp_path):
+    message = fails(
+        "train.py", "shapes", "--workdir", tmp_path, *TINY, "--input.batch-size", "3", devices=2
+    )
+    assert "--input.batch-size 3 does not divide by the 2 devices" in message
+
+
+def test_own_coco_data(run, shared, tmp_path):
+    """Crowds, polygons, images without objects, 80 classes, a network with the real backbone."""
+    options = (
+        "--input.batch-size 2 --input.short-sides 96 --input.eval-short-side 96 "
+        "--input.long-side 160 --input.padded-sizes 96 160 160 96 --model.neck.channels 16 "
+        "--model.roi.box.hidden 32 --model.roi.mask.channels 16 "
+        "--model.roi.sampling.num-samples 16 --model.rpn.train-proposals.after-nms 50 "
+        "--optimizer.schedule.epochs 0.08 --optimizer.schedule.decay-at 1 "
+        "--input.num-workers 0 --run.log-every 1"
+    ).split()
+    weights = shared / "weights/resnet50_imagenet_folded.npz"
+    result = run(
+        *("train.py", "mask_rcnn_r50_fpn_1x", "--workdir", tmp_path),
+        *("--data.root", shared / "data/coco2017_mini", "--init.backbone", weights, *options),
+    )
+    assert result.returncode == 0, result.stderr
+    assert "have no objects" in result.stdout
+    assert len(_lines(tmp_path)) >= 3
+    assert all(np.isfinite(line["loss"]) for line in _lines(tmp_path))
