@@ -21,45 +21,14 @@ l pixels of all maps together, c channels.
 import functools
 import math
 from collections.abc import Callable
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Array, Float, Int, Shaped
+from jaxtyping import Array, Float
+
+from maskrcnn_jax.ops.sampling_grid import Grid, Maps, adaptive_taps, fixed_taps
 
 _MAX_UNROLLED_PAIRS = 16
-
-
-class Maps(NamedTuple):
-    """Where in the list of pixels the map of each RoI lies, row by row."""
-
-    offset: Int[Array, " n"]
-    height: Int[Array, " n"]
-    width: Int[Array, " n"]
-
-
-class _Taps(NamedTuple):
-    """The pixels that a cell reads along one axis; those beyond ``count`` have weight 0."""
-
-    index: Int[Array, "n o t"]
-    weight: Float[Array, "n o t"]
-    count: Int[Array, " n"]
-
-
-class _Grid(NamedTuple):
-    """All taps of all cells of all RoIs."""
-
-    maps: Maps
-    y: _Taps
-    x: _Taps
-
-    def pair(self, ty, tx) -> tuple[Int[Array, "n o o"], Float[Array, "n o o 1"]]:
-        """Pixels and weights of one pair of taps: one for all RoIs (ints) or one for each."""
-        row = _pick(self.y.index, ty)[:, :, None] * self.maps.width[:, None, None]
-        pixel = self.maps.offset[:, None, None] + row + _pick(self.x.index, tx)[:, None, :]
-        weight = _pick(self.y.weight, ty)[:, :, None] * _pick(self.x.weight, tx)[:, None, :]
-        return pixel, weight[..., None]
 
 
 def roi_align(
@@ -90,13 +59,13 @@ def roi_align(
     start, size = _start_and_size(boxes, half_pixel)
     if samples_per_cell is None:
         taps = functools.partial(
-            _adaptive_taps, cells=output_size, max_samples=math.ceil(longest_side / output_size)
+            adaptive_taps, cells=output_size, max_samples=math.ceil(longest_side / output_size)
         )
     else:
-        taps = functools.partial(_fixed_taps, cells=output_size, samples=samples_per_cell)
+        taps = functools.partial(fixed_taps, cells=output_size, samples=samples_per_cell)
     y = taps(start[:, 1], size[:, 1], maps.height)
     x = taps(start[:, 0], size[:, 0], maps.width)
-    return _sum_over_pairs(pixels, jax.lax.stop_gradient(_Grid(maps=maps, y=y, x=x)))
+    return _sum_over_pairs(pixels, jax.lax.stop_gradient(Grid(maps=maps, y=y, x=x)))
 
 
 def roi_align_max(
@@ -110,8 +79,8 @@ def roi_align_max(
 ) -> Float[Array, "n o o c"]:
     """As ``roi_align``, but takes the largest sample of each cell (Mask R-CNN, table 2c)."""
     start, size = jax.lax.stop_gradient(_start_and_size(boxes, half_pixel))
-    taps = functools.partial(_fixed_taps, cells=output_size, samples=samples_per_cell)
-    grid = _Grid(
+    taps = functools.partial(fixed_taps, cells=output_size, samples=samples_per_cell)
+    grid = Grid(
         maps=maps,
         y=taps(start[:, 1], size[:, 1], maps.height),
         x=taps(start[:, 0], size[:, 0], maps.width),
@@ -131,59 +100,7 @@ def _start_and_size(boxes: Array, half_pixel: bool) -> tuple[Array, Array]:
     return (start - 0.5, size) if half_pixel else (start, jnp.maximum(size, 1))
 
 
-def _bilinear(position: Array, length: Array) -> tuple[Array, Array, Array]:
-    """The lower pixel of a sample, the weight of the pixel above it, and whether it is inside."""
-    inside = (position >= -1) & (position <= length)
-    position = jnp.clip(position, 0, length - 1)
-    low = jnp.floor(position)
-    return low.astype(jnp.int32), position - low, inside
-
-
-def _fixed_taps(start: Array, size: Array, length: Array, *, cells: int, samples: int) -> _Taps:
-    """Two taps for each sample, of which every cell has ``samples``."""
-    in_cells = np.arange(cells)[:, None] + (np.arange(samples) + 0.5) / samples  # [o, s]
-    length = length[:, None, None]
-    position = start[:, None, None] + in_cells.astype(start.dtype) * (size / cells)[:, None, None]
-    low, above, inside = _bilinear(position, length)  # [n, o, s]
-    index = jnp.stack([low, jnp.minimum(low + 1, length - 1)], -1)
-    weight = jnp.stack([1 - above, above], -1) * (inside / samples)[..., None]
-    flat, count = (*low.shape[:2], 2 * samples), jnp.full(start.shape, 2 * samples)
-    return _Taps(index=index.reshape(flat), weight=weight.reshape(flat), count=count)
-
-
-def _adaptive_taps(
-    start: Array, size: Array, length: Array, *, cells: int, max_samples: int
-) -> _Taps:
-    """One tap for each pixel that any sample of the cell touches; ceil(cell size) samples."""
-    cell = size / cells
-    samples = jnp.ceil(cell)[:, None, None]  # per RoI; a cell of no size has none
-    s = jnp.arange(max_samples)
-    position = (
-        start[:, None, None]
-        + jnp.arange(cells)[:, None] * cell[:, None, None]
-        + (s + 0.5) * (cell[:, None, None] / jnp.maximum(samples, 1))
-    )  # [n, o, s]
-    low, above, inside = _bilinear(position, length[:, None, None])
-    share = jnp.where(inside & (s < samples), 1 / jnp.maximum(samples, 1), 0)
-    first = low[..., :1]  # samples lie at most a pixel apart: they span max_samples + 1 pixels
-    t = jnp.arange(max_samples + 1)
-    step = (low - first)[..., None]  # [n, o, s, 1]
-    hit = jnp.where(step == t, 1 - above[..., None], 0) + jnp.where(
-        step + 1 == t, above[..., None], 0
-    )
-    weight = (hit * share[..., None]).sum(-2)  # [n, o, t]
-    index = jnp.minimum(first + t, length[:, None, None] - 1)
-    used = (weight != 0).any(1)  # [n, t]
-    return _Taps(index=index, weight=weight, count=(used * (t + 1)).max(-1))
-
-
-def _pick(values: Shaped[Array, "n o t"], tap) -> Array:
-    if isinstance(tap, int):
-        return values[..., tap]
-    return jnp.take_along_axis(values, tap[:, None, None], axis=-1)[..., 0]
-
-
-def _for_each_pair(grid: _Grid, body: Callable[[Array, Array, Array], Array], init: Array) -> Array:
+def _for_each_pair(grid: Grid, body: Callable[[Array, Array, Array], Array], init: Array) -> Array:
     """Chains ``value = body(pixel indices, weights, value)`` over all pairs of taps.
 
     Few pairs are unrolled, so that XLA fuses them into one pass. Many are looped over: each RoI
@@ -207,7 +124,7 @@ def _for_each_pair(grid: _Grid, body: Callable[[Array, Array, Array], Array], in
 
 
 @jax.custom_vjp
-def _sum_over_pairs(pixels: Float[Array, "l c"], grid: _Grid) -> Float[Array, "n o o c"]:
+def _sum_over_pairs(pixels: Float[Array, "l c"], grid: Grid) -> Float[Array, "n o o c"]:
     """Sum over pairs of taps of pixel * weight, in the weights' precision."""
     n, cells, _ = grid.y.index.shape
     zeros = jnp.zeros((n, cells, cells, pixels.shape[-1]), grid.y.weight.dtype)

@@ -6,7 +6,8 @@ Shapes: g ground-truth objects, m n bitmap size, s samples, k side of the target
 import jax.numpy as jnp
 from jaxtyping import Array, Bool
 
-from maskrcnn_jax.ops.roi_align import Maps, roi_align
+from maskrcnn_jax.ops.roi_align import roi_align
+from maskrcnn_jax.ops.sampling_grid import Maps
 from maskrcnn_jax.structures import GroundTruth, Samples
 
 

@@ -13,7 +13,8 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from maskrcnn_jax.ops import boxes as box_ops
-from maskrcnn_jax.ops.roi_align import Maps, roi_align, roi_align_max
+from maskrcnn_jax.ops.roi_align import roi_align, roi_align_max
+from maskrcnn_jax.ops.sampling_grid import Maps
 
 # A RoI of this side (in pixels of the input) belongs to this level (FPN paper, eq. 1).
 CANONICAL_SIDE = 224
@@ -51,12 +52,30 @@ def pool(
     config: RoIAlignConfig,
 ) -> Float[Array, "b n o o c"]:
     """Pools every RoI from the level that suits its size. Invalid RoIs give finite values."""
-    levels = {level: features[level] for level in config.levels}
+    order = sorted(config.levels)
+    maps = [features[level] for level in order]
+    heights, widths = np.array([x.shape[1:3] for x in maps]).T
+    offsets = np.cumsum([0, *heights * widths])
+    pixels = jnp.concatenate([x.reshape(x.shape[0], -1, x.shape[-1]) for x in maps], axis=1)
 
-    def for_one_image(levels, boxes, valid):
-        return _pool_image(levels, jnp.where(valid[:, None], boxes, 0), config)
-
-    return jax.vmap(for_one_image)(levels, boxes, valid)
+    boxes = jnp.where(valid[..., None], boxes, 0)
+    level = assign_levels(boxes, lowest=order[0], highest=order[-1])
+    which = level - order[0]  # [b, n]
+    image = jnp.arange(boxes.shape[0])[:, None] * offsets[-1]
+    places = Maps(
+        offset=image + jnp.asarray(offsets)[which],
+        height=jnp.asarray(heights)[which],
+        width=jnp.asarray(widths)[which],
+    )
+    scaled = boxes / (2.0 ** level[..., None]).astype(boxes.dtype)
+    pooled = _pool(
+        pixels.reshape(-1, pixels.shape[-1]),
+        scaled.reshape(-1, 4),
+        jax.tree.map(jnp.ravel, places),
+        config=config,
+        longest_side=int(max(*heights, *widths)),
+    )
+    return pooled.reshape(*boxes.shape[:2], *pooled.shape[1:])
 
 
 def assign_levels(boxes: Float[Array, "*n 4"], *, lowest: int, highest: int) -> Int[Array, "*n"]:
@@ -66,22 +85,13 @@ def assign_levels(boxes: Float[Array, "*n 4"], *, lowest: int, highest: int) -> 
     return jnp.clip(level, lowest, highest).astype(jnp.int32)
 
 
-def _pool_image(levels: dict[int, Array], boxes: Array, config: RoIAlignConfig) -> Array:
-    order = sorted(levels)
-    heights, widths = np.array([levels[level].shape[:2] for level in order]).T
-    offsets = np.concatenate([[0], np.cumsum(heights * widths)[:-1]])
-    pixels = jnp.concatenate(
-        [levels[level].reshape(-1, levels[level].shape[-1]) for level in order]
-    )
-
-    level = assign_levels(boxes, lowest=order[0], highest=order[-1])
-    which = level - order[0]
-    maps = Maps(*(jnp.asarray(x, jnp.int32)[which] for x in (offsets, heights, widths)))
-    scaled = boxes / (2.0 ** level[:, None]).astype(boxes.dtype)
+def _pool(
+    pixels: Array, boxes: Array, maps: Maps, *, config: RoIAlignConfig, longest_side: int
+) -> Array:
     if config.reduction == "max" and config.samples_per_cell is not None:
         return roi_align_max(
             pixels,
-            scaled,
+            boxes,
             maps,
             output_size=config.output_size,
             samples_per_cell=config.samples_per_cell,
@@ -89,10 +99,10 @@ def _pool_image(levels: dict[int, Array], boxes: Array, config: RoIAlignConfig) 
         )
     return roi_align(
         pixels,
-        scaled,
+        boxes,
         maps,
         output_size=config.output_size,
         samples_per_cell=config.samples_per_cell,
         half_pixel=config.half_pixel,
-        longest_side=int(max(*heights, *widths)),
+        longest_side=longest_side,
     )
