@@ -71,7 +71,8 @@ class FrozenBatchNorm(nn.Module):
 class BatchNorm(nn.Module):
     """Normalises by the batch where ``batch_stats`` is mutable (training), else by averages.
 
-    Unlike ``flax.linen.BatchNorm`` it needs no mode flag, and it leaves padded entries out.
+    Unlike ``flax.linen.BatchNorm`` it needs no mode flag, and it leaves padded entries out. Its
+    running variance is the unbiased one, as in PyTorch.
     """
 
     config: BatchNormConfig

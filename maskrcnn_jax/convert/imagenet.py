@@ -6,12 +6,14 @@ one that only adds the bias.
 """
 
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
+from numpy.lib.npyio import NpzFile
 
 from maskrcnn_jax.errors import InputError, did_you_mean
 from maskrcnn_jax.norms import FrozenBatchNormConfig, NormConfig
@@ -42,7 +44,7 @@ def load_folded_backbone(
         if leaf in ("kernel", "bias"):
             key = f"{name}.{'weight' if leaf == 'kernel' else 'bias'}"
             new = _tensor(path, tensors, key)
-            new = new.transpose(2, 3, 1, 0) if leaf == "kernel" else new
+            new = new.transpose(2, 3, 1, 0) if leaf == "kernel" and new.ndim == 4 else new
             used.add(key)
         else:
             new = np.full(old.shape, {"scale": 1, "mean": 0, "var": 1 - norm.epsilon}[leaf])
@@ -60,11 +62,11 @@ def load_folded_backbone(
 
 def _read(path: Path) -> dict[str, np.ndarray]:
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return dict(file)
+        with path.open("rb") as file, NpzFile(file, allow_pickle=False) as tensors:
+            return dict(tensors)
     except FileNotFoundError:
         raise InputError(f"--init.backbone: {path} does not exist") from None
-    except (OSError, ValueError, AttributeError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(f"--init.backbone: {path} is not a readable npz file: {error}") from None
 
 

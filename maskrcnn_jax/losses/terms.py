@@ -48,7 +48,8 @@ def smooth_l1(
     beta: float,
 ) -> LossTerm:
     """0.5 d^2 / beta for |d| < beta, else |d| - 0.5 beta; beta 0 is L1 (Fast R-CNN, eq. 3)."""
-    error = jnp.abs(jnp.where(valid, predictions - targets, 0))
+    difference = jnp.where(valid, predictions - targets, 0)
+    error = jnp.maximum(difference, -difference)  # unlike abs, has gradient 0 at 0
     if beta == 0:
         return _total(error, valid)
     return _total(jnp.where(error < beta, 0.5 * error**2 / beta, error - 0.5 * beta), valid)

@@ -51,7 +51,8 @@ def roi_align(
       samples_per_cell: per axis; None for ``ceil(side / output_size)``, Detectron2's "adaptive".
       half_pixel: pixel i has its centre at i + 0.5 (Detectron2's ``aligned=True``); False is the
         older form with centres at i and RoIs at least one pixel large (torchvision).
-      longest_side: no map is longer or wider than this.
+      longest_side: no box is longer or wider than this, in pixels of its map; adaptive sampling
+        of a longer one would be too coarse.
 
     A sample beyond the outermost pixel centre by more than one pixel counts as 0, nearer ones take
     the border's value. Gradients flow to ``pixels`` only.

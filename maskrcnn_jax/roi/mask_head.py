@@ -123,4 +123,5 @@ def select_class(
     """The mask of each RoI's class, or the only mask."""
     if logits.shape[-1] == 1:
         return logits[..., 0]
-    return jnp.take_along_axis(logits, labels[:, None, None, None], axis=-1)[..., 0]
+    chosen = labels[:, None, None, None] == jnp.arange(logits.shape[-1])
+    return jnp.where(chosen, logits, 0).sum(-1)  # its gradient is no scatter, unlike a gather's

@@ -25,9 +25,11 @@ class ScheduleConfig:
 
     def build(self, peak: float, steps_per_epoch: int) -> optax.Schedule:
         """The learning rate as a function of the number of finished steps."""
-        decay = optax.piecewise_constant_schedule(
-            peak, {round(epoch * steps_per_epoch): self.decay_factor for epoch in self.decay_at}
-        )
+        drops: dict[int, float] = {}
+        for epoch in self.decay_at:
+            step = round(epoch * steps_per_epoch)
+            drops[step] = drops.get(step, 1.0) * self.decay_factor
+        decay = optax.piecewise_constant_schedule(peak, drops)
         warmup = optax.linear_schedule(self.warmup_start, 1.0, max(self.warmup_steps, 1))
         if self.warmup_steps == 0:
             return decay
@@ -49,6 +51,8 @@ class SGDConfig:
     weight_decay: float = 1e-4
     decay_norms: bool = False
     decay_biases: bool = False
+    # Longer gradients (over all parameters together) are shortened to this; None leaves them.
+    max_gradient_norm: float | None = None
 
     def peak(self, batch_size: int) -> float:
         """The learning rate after warm-up for batches of ``batch_size`` images."""
@@ -56,7 +60,11 @@ class SGDConfig:
 
     def build(self, learning_rate: optax.Schedule) -> optax.GradientTransformation:
         """Momentum SGD: v <- momentum v + gradient + decay p;  p <- p - rate v, as in PyTorch."""
+        clip = optax.identity()
+        if self.max_gradient_norm is not None:
+            clip = optax.clip_by_global_norm(self.max_gradient_norm)
         return optax.chain(
+            clip,
             optax.add_decayed_weights(self.weight_decay, mask=self._is_decayed),
             optax.sgd(learning_rate, momentum=self.momentum),
         )

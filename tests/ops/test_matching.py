@@ -12,9 +12,7 @@ from maskrcnn_jax.ops import matching
 NUM_TRUTHS, NUM_ANCHORS = 4, 9
 OPTIONS = {"positive_from": 0.7, "negative_below": 0.3}
 
-match = jax.jit(
-    functools.partial(matching.match, **OPTIONS, keep_best=True),
-)
+match = jax.jit(functools.partial(matching.match, **OPTIONS, keep_best=True))
 match_without_keep_best = jax.jit(functools.partial(matching.match, **OPTIONS, keep_best=False))
 
 
@@ -86,7 +84,7 @@ def test_anchors_in_another_order_match_the_same():
 def test_vmap_equals_the_loop_and_jit_the_eager_call():
     images = [random_overlaps(seed) for seed in range(3)]
     together = jax.vmap(match)(*(jnp.stack(x) for x in zip(*images, strict=True)))
-    with jax.disable_jit():
-        alone = [match(jnp.asarray(x), jnp.asarray(v)) for x, v in images]
+    eager = functools.partial(matching.match, **OPTIONS, keep_best=True)
+    alone = [eager(jnp.asarray(overlaps), jnp.asarray(valid)) for overlaps, valid in images]
     for a, b in zip(together, zip(*alone, strict=True), strict=True):
         np.testing.assert_array_equal(a, jnp.stack(b))

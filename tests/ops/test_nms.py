@@ -50,7 +50,7 @@ def assert_keeps(kept, expected):
 
 
 @settings(max_examples=150)
-@given(st.integers(0, 100_000), st.sampled_from([0.1, 0.25, 0.5, 0.7, 0.95]))
+@given(st.integers(0, 100_000), st.sampled_from([0.1, 0.5, 0.95]))
 def test_output_is_the_greedy_definition(seed, iou_threshold):
     candidates = random_candidates(seed)
     kept = nms(**candidates, iou_threshold=iou_threshold, num_outputs=NUM)
@@ -66,9 +66,12 @@ def test_only_the_best_outputs_are_returned(seed):
 
 @functools.cache
 def many_candidates():
-    """Three blocks of the implementation; the outputs of the second fill up inside it."""
+    """Three blocks of the implementation, of which the second holds the 1200th kept box."""
     candidates = random_candidates(0, 2500, extent=70, num_scores=400)
-    return candidates, greedy(**candidates, iou_threshold=0.3)
+    kept = greedy(**candidates, iou_threshold=0.3)
+    better = candidates["scores"] > candidates["scores"][kept[1199]]
+    assert 1024 < (better & candidates["valid"]).sum() < 2000
+    return candidates, kept
 
 
 @pytest.mark.parametrize("num_outputs", [100, 1200, 2500])
@@ -78,26 +81,20 @@ def test_greedy_over_more_boxes_than_fit_in_a_block(num_outputs):
     assert_keeps(kept, expected)
 
 
-def test_the_number_of_outputs_is_reached_inside_a_later_block():
-    candidates, expected = many_candidates()
-    order = np.argsort(np.where(candidates["valid"], -candidates["scores"], np.inf), kind="stable")
-    rank = np.argsort(order)[expected]  # of each kept box among all
-    assert rank[99] < 1024 < rank[1199] < 2048
-
-
 def test_a_long_chain_of_suppressions_keeps_every_other_box():
     """Each box overlaps the next by 2/3 and the one after by 3/7."""
     left = 2.0 * jnp.arange(NUM)
     boxes = jnp.stack([left, 0 * left, left + 10, 0 * left + 10], 1)
-    kept = nms(boxes, -left, jnp.ones(NUM, bool), iou_threshold=0.5, num_outputs=NUM)
+    valid, labels = jnp.ones(NUM, bool), jnp.zeros(NUM, jnp.int32)
+    kept = nms(boxes, -left, valid, labels=labels, iou_threshold=0.5, num_outputs=NUM)
     assert_keeps(kept, list(range(0, NUM, 2)))
 
 
 def test_an_overlap_equal_to_the_threshold_does_not_suppress():
-    boxes = jnp.array([[0.0, 0, 4, 4], [0, 0, 4, 8]])  # overlap 1/2
-    scores, valid = jnp.array([2.0, 1.0]), jnp.ones(2, bool)
-    assert nms(boxes, scores, valid, iou_threshold=0.5, num_outputs=2).valid.all()
-    assert not nms(boxes, scores, valid, iou_threshold=0.49, num_outputs=2).valid.all()
+    """The second box overlaps the first by 1/2, the third by a little more."""
+    boxes = jnp.array([[0.0, 0, 4, 4], [0, 0, 4, 8], [0, -3.9, 4, 4]])
+    kept = nms(boxes, -jnp.arange(3.0), jnp.ones(3, bool), iou_threshold=0.5, num_outputs=3)
+    assert_keeps(kept, [0, 1])
 
 
 def test_without_labels_all_boxes_are_of_one_kind():

@@ -8,7 +8,7 @@ from maskrcnn_jax.data.shapes.outlines import OUTLINES
 
 MAX_SHAPES = 8
 # Least and greatest circumradius, as a share of the image's side.
-_RADII = (1 / 16, 9 / 16)
+_RADII = (1 / 10, 1 / 2)
 # No shape may lose more than this share of its surrounding square to those in front of it.
 _MAX_HIDDEN = 0.4
 _TRIALS = 20

@@ -18,7 +18,7 @@ def test_there_are_one_to_eight_shapes_of_every_class_and_size():
     shapes = [shape for layout in LAYOUTS for shape in layout]
     assert {shape.label for shape in shapes} == set(range(6))
     radii = np.array([shape.radius for shape in shapes])
-    assert radii.min() < SIZE / 14
+    assert radii.min() < SIZE / 9
     assert radii.max() > SIZE / 2.2
 
 

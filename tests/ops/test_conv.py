@@ -1,0 +1,107 @@
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from maskrcnn_jax.ops import conv
+
+
+class Case(NamedTuple):
+    size: tuple[int, int]
+    kernel: tuple[int, int]
+    strides: tuple[int, int] = (1, 1)
+    pads: tuple[tuple[int, int], tuple[int, int]] = ((0, 0), (0, 0))
+    channels: int = 16  # with fewer than 16 the convolution is left to XLA
+    groups: int = 1
+
+
+SAME = ((1, 1), (1, 1))
+CASES = {
+    "3x3": Case((5, 7), (3, 3), pads=SAME),
+    "3x3 stride 2, odd": Case((7, 9), (3, 3), (2, 2), SAME),
+    "3x3 stride 2, even": Case((8, 6), (3, 3), (2, 2), SAME),
+    "3x3 unpadded, strides differ": Case((8, 12), (3, 3), (2, 3)),
+    "1x3, one-sided padding": Case((4, 5), (1, 3), pads=((0, 0), (2, 1))),
+    "1x1": Case((5, 7), (1, 1)),
+    "1x1 stride 2, odd": Case((7, 9), (1, 1), (2, 2)),
+    "1x1 stride 2, even": Case((8, 6), (1, 1), (2, 2)),
+    "1x1 padded": Case((4, 4), (1, 1), pads=SAME),
+    "7x7 stem": Case((9, 11), (7, 7), (2, 2), ((3, 3), (3, 3)), channels=3),
+    "grouped": Case((5, 7), (3, 3), (2, 2), SAME, channels=32, groups=2),
+}
+
+
+def options(case):
+    return {
+        "dimension_numbers": ("NHWC", "HWIO", "NHWC"),
+        "feature_group_count": case.groups,
+        "lhs_dilation": (1, 1),
+        "rhs_dilation": (1, 1),
+        "precision": None,
+    }
+
+
+def ours(x, kernel, case):
+    return conv.conv_general_dilated(x, kernel, case.strides, case.pads, **options(case))
+
+
+def of_jax(x, kernel, case):
+    return jax.lax.conv_general_dilated(x, kernel, case.strides, case.pads, **options(case))
+
+
+def inputs(case):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(2, *case.size, case.channels))
+    kernel = rng.normal(size=(*case.kernel, case.channels // case.groups, 8))
+    return jnp.asarray(x), jnp.asarray(kernel)
+
+
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
+def test_values_and_gradients_equal_those_of_jax(case):
+    def with_gradients(x, kernel):
+        results = []
+        for function in (ours, of_jax):
+            y, backward = jax.vjp(lambda x, k, f=function: f(x, k, case), x, kernel)
+            results.append(
+                (y, *backward(jnp.cos(jnp.arange(y.size, dtype=y.dtype)).reshape(y.shape)))
+            )
+        return results
+
+    for a, b in zip(*jax.jit(with_gradients)(*inputs(case)), strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-12 * np.abs(b).max())
+
+
+@pytest.mark.parametrize("name", ["3x3", "3x3 stride 2, odd", "1x1 stride 2, odd"])
+def test_on_the_cpu_the_kernel_gradient_is_no_convolution(name):
+    case = CASES[name]
+    gradient = jax.jit(jax.grad(lambda kernel, x: ours(x, kernel, case).sum()))
+    x, kernel = inputs(case)
+    assert " convolution(" not in gradient.lower(kernel, x).compile().as_text()
+
+
+@pytest.mark.parametrize(("size", "stride"), [((3, 3), 2), ((1, 1), 1)])
+def test_it_serves_a_flax_layer(size, stride):
+    pads = [(side // 2, side // 2) for side in size]
+    layer = nn.Conv(8, size, strides=stride, padding=pads)
+    x = jax.random.normal(jax.random.key(0), (2, 7, 9, 16))
+    variables = layer.init(jax.random.key(1), x)
+    with_ours = layer.clone(conv_general_dilated=conv.conv_general_dilated)
+    np.testing.assert_allclose(with_ours.apply(variables, x), layer.apply(variables, x), atol=1e-5)
+
+
+def test_jit_equals_the_eager_call():
+    case = CASES["3x3"]
+    x, kernel = inputs(case)
+    jitted = jax.jit(ours, static_argnums=2)(x, kernel, case)
+    np.testing.assert_allclose(jitted, ours(x, kernel, case), atol=1e-5)
+
+
+@pytest.mark.parametrize("wrong", [{"rhs_dilation": (2, 2)}, {"precision": "highest"}])
+def test_what_it_cannot_do_is_refused(wrong):
+    case = CASES["3x3"]
+    with pytest.raises(ValueError, match="use lax directly"):
+        conv.conv_general_dilated(*inputs(case), case.strides, case.pads, **(options(case) | wrong))

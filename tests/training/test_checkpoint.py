@@ -1,0 +1,146 @@
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from maskrcnn_jax.data.config import InputConfig
+from maskrcnn_jax.data.datasets import ShapesConfig
+from maskrcnn_jax.data.records import Category
+from maskrcnn_jax.errors import InputError
+from maskrcnn_jax.experiment import ExperimentConfig, RunConfig
+from maskrcnn_jax.training.checkpoint import Checkpoints, Run, check_same_run, load_trained
+from maskrcnn_jax.training.optimizer import ScheduleConfig, SGDConfig
+from maskrcnn_jax.training.sharding import data_mesh, replicate
+from maskrcnn_jax.training.state import create_state
+from tests import tiny
+
+CONFIG = ExperimentConfig(
+    model=tiny.tiny_config(),
+    data=ShapesConfig(num_train=5),
+    input=InputConfig(
+        batch_size=2,
+        eval_batch_size=2,
+        short_sides=(64,),
+        eval_short_side=64,
+        long_side=96,
+        padded_sizes=((64, 96), (96, 64)),
+    ),
+    optimizer=SGDConfig(schedule=ScheduleConfig(epochs=1.5, decay_at=(1.0, 1.25))),
+)
+RUN = Run(
+    config=CONFIG,
+    categories=(Category(id=1, name="circle"), Category(id=7, name="a star")),
+    position=12345,
+)
+
+
+def random_state(seed, step):
+    """A state in the middle of a run: every array holds something of its own."""
+    optimizer = CONFIG.optimizer.build(lambda step: 0.0)
+    state = create_state(tiny.tiny_variables(), optimizer, CONFIG.model.frozen_modules())
+    rng = np.random.default_rng(seed)
+
+    def scramble(x):
+        return jnp.asarray(rng.normal(size=x.shape)).astype(x.dtype)
+
+    return dataclasses.replace(jax.tree.map(scramble, state), step=jnp.asarray(step))
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """A work directory with a checkpoint of step 3, and its state."""
+    workdir, state = tmp_path_factory.mktemp("run"), random_state(0, step=3)
+    checkpoints = Checkpoints(workdir)
+    checkpoints.save(replicate(state, data_mesh()), RUN)
+    checkpoints.close()
+    return workdir, state
+
+
+def test_a_state_comes_back_to_the_last_bit(saved):
+    workdir, state = saved
+    like = replicate(random_state(1, step=0), data_mesh())
+    checkpoints = Checkpoints(workdir)
+    restored = checkpoints.restore_state(like)
+    checkpoints.close()
+    assert jax.tree.structure(restored) == jax.tree.structure(state)
+    for new, old, place in zip(*map(jax.tree.leaves, (restored, state, like)), strict=True):
+        assert new.dtype == old.dtype
+        assert new.sharding == place.sharding
+        assert np.asarray(new).tobytes() == np.asarray(old).tobytes()
+
+
+def test_the_run_comes_back_as_it_was(saved):
+    checkpoints = Checkpoints(saved[0])
+    assert checkpoints.latest_step() == 3
+    assert checkpoints.restore_run() == RUN
+    checkpoints.close()
+
+
+def test_what_was_trained_can_be_used_without_knowing_its_config(saved):
+    workdir, state = saved
+    run, variables = load_trained(workdir)
+    assert run == RUN
+    jax.tree.map(np.testing.assert_array_equal, variables, state.variables())
+
+
+def test_the_newest_checkpoints_are_kept(tmp_path):
+    checkpoints = Checkpoints(tmp_path, keep=2)
+    assert checkpoints.latest_step() is None
+    for step in (1, 2, 5):
+        run = dataclasses.replace(RUN, position=step)
+        checkpoints.save(random_state(step, step=step), run)
+    checkpoints.close()
+    names = {path.name for path in (tmp_path / "checkpoints").iterdir()}
+    assert names == {"2", "5"}
+    checkpoints = Checkpoints(tmp_path)
+    assert checkpoints.restore_run().position == 5
+    restored = checkpoints.restore_state(random_state(0, step=0))
+    jax.tree.map(np.testing.assert_array_equal, restored, random_state(5, step=5))
+    checkpoints.close()
+
+
+def test_a_directory_without_a_checkpoint_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"nowhere holds no checkpoints; train"):
+        load_trained(tmp_path / "nowhere")
+    assert not (tmp_path / "nowhere").exists()
+    (tmp_path / "checkpoints").mkdir()
+    with pytest.raises(InputError, match="no finished checkpoint"):
+        load_trained(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("model.backbone.depth", 34, r"--model\.backbone\.depth 18, not 34"),
+        ("model.roi.mask", None, r"--model\.roi\.mask"),
+        ("data.num_train", 6, r"--data\.num_train 5, not 6"),
+        ("input.batch_size", 4, r"--input\.batch_size 2, not 4"),
+        ("run.seed", 1, r"--run\.seed 0, not 1"),
+    ],
+)
+def test_another_model_other_data_or_another_seed_do_not_continue_a_run(
+    path, value, message, tmp_path
+):
+    with pytest.raises(InputError, match=message) as error:
+        check_same_run(CONFIG, replaced(CONFIG, path, value), tmp_path)
+    assert str(tmp_path) in str(error.value)
+    assert "another --workdir" in str(error.value)
+
+
+def replaced(config, path, value):
+    name, _, rest = path.partition(".")
+    if rest:
+        value = replaced(getattr(config, name), rest, value)
+    return dataclasses.replace(config, **{name: value})
+
+
+def test_the_schedule_and_the_log_may_change(tmp_path):
+    assert check_same_run(CONFIG, CONFIG, tmp_path) == []
+    now = replaced(CONFIG, "optimizer.schedule.epochs", 3.0)
+    now = dataclasses.replace(now, run=RunConfig(log_every=7))
+    assert check_same_run(CONFIG, now, tmp_path) == [
+        "--optimizer.schedule.epochs: 1.5 before, 3.0 from here on",
+        "--run.log_every: 20 before, 7 from here on",
+    ]
