@@ -23,13 +23,12 @@ from maskrcnn_jax.training.optimizer import ScheduleConfig, SGDConfig
 
 def shapes() -> ExperimentConfig:
     """A ResNet-18 of half the width, trained from scratch with GroupNorm."""
+    norm = GroupNormConfig(groups=8)
     return ExperimentConfig(
         model=MaskRCNNConfig(
             num_classes=6,
-            backbone=ResNetConfig(
-                depth=18, width=32, norm=GroupNormConfig(groups=8), frozen_stages=0
-            ),
-            neck=FPNConfig(channels=64),
+            backbone=ResNetConfig(depth=18, width=32, norm=norm, frozen_stages=0),
+            neck=FPNConfig(channels=64, norm=norm),
             rpn=RPNConfig(
                 anchors=AnchorConfig(scales=(4.0,)),
                 train_proposals=ProposalConfig(before_nms=500, after_nms=200),
@@ -43,6 +42,7 @@ def shapes() -> ExperimentConfig:
                     pooling=RoIAlignConfig(output_size=14, samples_per_cell=2),
                     num_convs=2,
                     channels=64,
+                    norm=norm,
                 ),
             ),
         ),
@@ -56,9 +56,10 @@ def shapes() -> ExperimentConfig:
             padded_sizes=((128, 128),),
         ),
         optimizer=SGDConfig(
-            learning_rate=0.02,
+            learning_rate=0.04,
             reference_batch_size=8,
-            schedule=ScheduleConfig(epochs=8, decay_at=(6.5,), warmup_steps=100),
+            schedule=ScheduleConfig(epochs=3, decay_at=(2.3,), warmup_steps=150),
+            max_gradient_norm=3.0,
         ),
-        run=RunConfig(checkpoint_every=250),
+        run=RunConfig(checkpoint_every=125),
     )

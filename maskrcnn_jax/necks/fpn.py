@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import flax.linen as nn
 from jaxtyping import Array, Float
 
+from maskrcnn_jax.norms import NormConfig
 from maskrcnn_jax.ops.conv import conv_general_dilated
 
 _XAVIER = nn.initializers.variance_scaling(1.0, "fan_in", "uniform")
@@ -12,7 +13,10 @@ _XAVIER = nn.initializers.variance_scaling(1.0, "fan_in", "uniform")
 
 @dataclass(frozen=True, kw_only=True)
 class FPNConfig:
+    """``norm`` follows every convolution, which then has no bias."""
+
     channels: int = 256
+    norm: NormConfig | None = None
 
     def build(self) -> "FPN":
         return FPN(self)
@@ -31,22 +35,24 @@ class FPN(nn.Module):
     def __call__(self, features: dict[int, Float[Array, "b _ _ _"]]) -> dict[int, Array]:
         outputs, coarser = {}, None
         for level in sorted(features, reverse=True):
-            x = self._conv(1, f"lateral{level}")(features[level])
+            x = self._conv(features[level], 1, f"lateral{level}")
             if coarser is not None:
                 x += coarser.repeat(2, axis=1).repeat(2, axis=2)
-            outputs[level] = self._conv(3, f"output{level}")(x)
+            outputs[level] = self._conv(x, 3, f"output{level}")
             coarser = x
         top = max(features)
         outputs[top + 1] = outputs[top][:, ::2, ::2]
         return dict(sorted(outputs.items()))
 
-    def _conv(self, size: int, name: str) -> nn.Conv:
+    def _conv(self, x: Array, size: int, name: str) -> Array:
         pad = size // 2
-        return nn.Conv(
+        x = nn.Conv(
             self.config.channels,
             (size, size),
             padding=((pad, pad), (pad, pad)),
+            use_bias=self.config.norm is None,
             kernel_init=_XAVIER,
             conv_general_dilated=conv_general_dilated,
             name=name,
-        )
+        )(x)
+        return x if self.config.norm is None else self.config.norm.build(f"{name}_norm")(x)

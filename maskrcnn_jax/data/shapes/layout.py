@@ -9,6 +9,8 @@ from maskrcnn_jax.data.shapes.outlines import OUTLINES
 MAX_SHAPES = 8
 # Least and greatest circumradius, as a share of the image's side.
 _RADII = (1 / 10, 1 / 2)
+# Shapes stand more or less upright, as most things do.
+_MAX_TILT = np.pi / 8
 # No shape may lose more than this share of its surrounding square to those in front of it.
 _MAX_HIDDEN = 0.4
 _TRIALS = 20
@@ -53,7 +55,7 @@ def _draw_shape(rng: np.random.Generator, image_size: int) -> Shape:
         x=float(x),
         y=float(y),
         radius=float(radius),
-        angle=float(rng.uniform(0, 2 * np.pi)),
+        angle=float(rng.uniform(-_MAX_TILT, _MAX_TILT)),
     )
 
 
