@@ -14,7 +14,7 @@ test: .venv/installed-test
 
 # Trainings that take long; needs the data beside the repository.
 test-slow: .venv/installed-test
-	$(BIN)/python -m pytest -s tests/slow
+	$(BIN)/python -m pytest -s -o addopts= tests/slow
 
 check: .venv/installed-check
 	$(BIN)/ruff check

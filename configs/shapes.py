@@ -56,9 +56,9 @@ def shapes() -> ExperimentConfig:
             padded_sizes=((128, 128),),
         ),
         optimizer=SGDConfig(
-            learning_rate=0.04,
+            learning_rate=0.05,
             reference_batch_size=8,
-            schedule=ScheduleConfig(epochs=3, decay_at=(2.3,), warmup_steps=150),
+            schedule=ScheduleConfig(epochs=3.2, decay_at=(2.5,), warmup_steps=100),
             max_gradient_norm=3.0,
         ),
         run=RunConfig(checkpoint_every=125),

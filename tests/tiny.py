@@ -169,20 +169,23 @@ def image_keys(num_images: int, seed: int = 0):
 
 
 def with_garbage(truth: GroundTruth, *, seed: int = 0) -> GroundTruth:
-    """The same objects, with nonsense in the slots that are not valid."""
+    """The same objects; the slots that are not valid hold other objects, or plain nonsense."""
     rng = np.random.default_rng(seed)
+    slots = truth.valid.shape
+    boxes = random_boxes(rng, truth.valid.size).reshape(*slots, 4)
+    nonsense = rng.choice([np.nan, np.inf, -np.inf, 1e30, -1e30, 7.0], boxes.shape)
+    labels = rng.integers(0, NUM_CLASSES, slots)
+    is_object = np.arange(slots[-1]) % 2 == 0
+    boxes = np.where(is_object[:, None], boxes, nonsense)
 
     def spoil(values, garbage):
-        empty = ~truth.valid.reshape(truth.valid.shape + (1,) * (values.ndim - truth.valid.ndim))
-        return jnp.where(empty, jnp.asarray(garbage, values.dtype), values)
-
-    def nonsense(shape):
-        return rng.choice([np.nan, np.inf, -np.inf, 1e30, -1e30, 7.0], shape)
+        valid = truth.valid.reshape(*slots, *(1 for _ in values.shape[len(slots) :]))
+        return jnp.where(valid, values, jnp.asarray(garbage, values.dtype))
 
     return dataclasses.replace(
         truth,
-        boxes=spoil(truth.boxes, nonsense(truth.boxes.shape)),
-        labels=spoil(truth.labels, rng.integers(-(2**30), 2**30, truth.labels.shape)),
+        boxes=spoil(truth.boxes, boxes),
+        labels=spoil(truth.labels, np.where(is_object, labels, 2**30)),
         masks=spoil(truth.masks, rng.random(truth.masks.shape) < 0.5),
-        mask_frames=spoil(truth.mask_frames, nonsense(truth.mask_frames.shape)),
+        mask_frames=spoil(truth.mask_frames, boxes),
     )

@@ -17,8 +17,13 @@ from maskrcnn_jax.experiment import ExperimentConfig
 from maskrcnn_jax.serialization import differences, from_json, to_json
 from maskrcnn_jax.training.state import TrainState, create_state, initial_variables
 
-# Sections of a config that a run cannot change once it has begun.
-_FIXED_SECTIONS = ("model", "data", "input")
+# What a run cannot change once it has begun, and what of it does not touch training.
+_FIXED = ("model", "data", "input", "run.seed")
+_FREE = (
+    *("data.root", "data.cache_dir", "input.num_workers", "input.num_threads"),
+    *("input.eval_batch_size", "input.eval_short_side"),
+    *("model.rpn.test_proposals", "model.roi.detections"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,9 +102,13 @@ def check_same_run(before: ExperimentConfig, now: ExperimentConfig, workdir: Pat
     """
     changed = differences(to_json(before), to_json(now))
     for option, old, new in changed:
-        if option.split(".")[0] in _FIXED_SECTIONS or option == "run.seed":
+        if _is_part(option, _FIXED) and not _is_part(option, _FREE):
             raise InputError(
                 f"{workdir} holds a run with --{option} {old}, not {new}. "
                 "Give another --workdir, or the option as it was."
             )
     return [f"--{option}: {old} before, {new} from here on" for option, old, new in changed]
+
+
+def _is_part(option: str, sections: Sequence[str]) -> bool:
+    return any(option == section or option.startswith(f"{section}.") for section in sections)

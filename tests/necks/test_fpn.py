@@ -1,8 +1,10 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from maskrcnn_jax.necks.fpn import FPNConfig
+from maskrcnn_jax.norms import FrozenBatchNormConfig
 from maskrcnn_jax.training.state import count_parameters
 from tests import tiny
 
@@ -20,7 +22,7 @@ def random_features(seed):
 
 def slow_conv(x, layer):
     """Sums over the pixels under the kernel, with zeros around the map."""
-    kernel, bias = np.asarray(layer["kernel"]), np.asarray(layer["bias"])
+    kernel, bias = np.asarray(layer["kernel"]), np.asarray(layer.get("bias", 0))
     size, (height, width) = kernel.shape[0], x.shape[1:3]
     padded = np.pad(x, ((0, 0), (size // 2,) * 2, (size // 2,) * 2, (0, 0)))
     y = np.zeros((*x.shape[:3], kernel.shape[-1])) + bias
@@ -30,19 +32,31 @@ def slow_conv(x, layer):
     return y
 
 
-def test_a_level_is_its_own_features_and_all_coarser_ones():
-    features = random_features(0)
-    variables = tiny.variables_like(NECK.init, KEY, features)
-    found, params = jax.jit(NECK.apply)(variables, features), variables["params"]
+@pytest.mark.parametrize("norm", [None, FrozenBatchNormConfig(epsilon=0.0)])
+def test_a_level_is_its_own_features_and_all_coarser_ones(norm):
+    neck, features = FPNConfig(channels=5, norm=norm).build(), random_features(0)
+    variables = tiny.variables_like(neck.init, KEY, features)
+    rng = np.random.default_rng(0)
+    norms = jax.tree.map(lambda x: rng.uniform(0.5, 2, x.shape), variables.get("frozen", {}))
+    variables |= {"frozen": jax.tree.map(np.float32, norms)} if norms else {}
+
+    def layer(x, name):
+        x = slow_conv(x, variables["params"][name])
+        if norm is None:
+            return x
+        n = norms[f"{name}_norm"]
+        return (x - n["mean"]) / np.sqrt(n["var"]) * n["scale"] + n["bias"]
+
+    found = jax.jit(neck.apply)(variables, features)
     assert list(found) == [2, 3, 4, 5, 6]
     merged = None
     for level in (5, 4, 3, 2):
-        lateral = slow_conv(features[level], params[f"lateral{level}"])
+        lateral = layer(features[level], f"lateral{level}")
         if merged is not None:
             for row, column in np.ndindex(*lateral.shape[1:3]):
                 lateral[:, row, column] += merged[:, row // 2, column // 2]
         merged = lateral
-        expected = slow_conv(merged, params[f"output{level}"])
+        expected = layer(merged, f"output{level}")
         np.testing.assert_allclose(found[level], expected, rtol=1e-4, atol=1e-4)
 
 

@@ -96,11 +96,11 @@ def test_another_key_draws_other_anchors():
     assert draws[0] == draws[1] != draws[2]
 
 
-@pytest.mark.parametrize("garbage", [np.nan, np.inf, -np.inf, 1e30, 0.0])
+@pytest.mark.parametrize("garbage", [np.nan, np.inf, -np.inf, 1e30, [8, 8, 40, 40]])
 def test_empty_slots_may_hold_anything(garbage):
-    boxes = whole_boxes(1, 3)
+    boxes, filling = whole_boxes(1, 3), np.broadcast_to(garbage, (2, 4))
     clean = targets(np.concatenate([boxes, np.zeros((2, 4))]), [1, 1, 1, 0, 0])
-    dirty = targets(np.concatenate([boxes, np.full((2, 4), garbage)]), [1, 1, 1, 0, 0])
+    dirty = targets(np.concatenate([boxes, filling]), [1, 1, 1, 0, 0])
     jax.tree.map(np.testing.assert_array_equal, clean, dirty)
 
 
@@ -122,7 +122,7 @@ def test_the_order_of_the_objects_changes_nothing():
 
 def test_without_objects_all_samples_are_background():
     config = AnchorSamplingConfig(num_samples=32)
-    found = targets(np.full((3, 4), np.nan), np.zeros(3), config=config)
+    found = targets(whole_boxes(4, 3), np.zeros(3), config=config)
     assert found.valid.all()
     assert not found.positive.any()
     assert not found.boxes.any()

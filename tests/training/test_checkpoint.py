@@ -9,7 +9,7 @@ from maskrcnn_jax.data.config import InputConfig
 from maskrcnn_jax.data.datasets import ShapesConfig
 from maskrcnn_jax.data.records import Category
 from maskrcnn_jax.errors import InputError
-from maskrcnn_jax.experiment import ExperimentConfig, RunConfig
+from maskrcnn_jax.experiment import ExperimentConfig
 from maskrcnn_jax.training.checkpoint import Checkpoints, Run, check_same_run, load_trained
 from maskrcnn_jax.training.optimizer import ScheduleConfig, SGDConfig
 from maskrcnn_jax.training.sharding import data_mesh, replicate
@@ -136,11 +136,21 @@ def replaced(config, path, value):
     return dataclasses.replace(config, **{name: value})
 
 
-def test_the_schedule_and_the_log_may_change(tmp_path):
-    assert check_same_run(CONFIG, CONFIG, tmp_path) == []
-    now = replaced(CONFIG, "optimizer.schedule.epochs", 3.0)
-    now = dataclasses.replace(now, run=RunConfig(log_every=7))
-    assert check_same_run(CONFIG, now, tmp_path) == [
-        "--optimizer.schedule.epochs: 1.5 before, 3.0 from here on",
-        "--run.log_every: 20 before, 7 from here on",
-    ]
+@pytest.mark.parametrize(
+    ("path", "value", "line"),
+    [
+        ("optimizer.schedule.epochs", 3.0, "--optimizer.schedule.epochs: 1.5 before, 3.0 from"),
+        ("run.log_every", 7, "--run.log_every: 20 before, 7 from"),
+        ("input.eval_batch_size", 9, "--input.eval_batch_size: 2 before, 9 from"),
+        ("input.num_workers", 3, "--input.num_workers: 0 before, 3 from"),
+        ("model.roi.detections.max_detections", 5, "--model.roi.detections.max_detections: 10"),
+        ("model.rpn.test_proposals.after_nms", 5, "--model.rpn.test_proposals.after_nms: 24"),
+    ],
+)
+def test_what_does_not_touch_the_training_so_far_may_change(path, value, line, tmp_path):
+    [told] = check_same_run(CONFIG, replaced(CONFIG, path, value), tmp_path)
+    assert told.startswith(line)
+
+
+def test_the_same_config_is_the_same_run(tmp_path):
+    assert list(check_same_run(CONFIG, CONFIG, tmp_path)) == []
