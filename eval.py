@@ -4,16 +4,22 @@ python eval.py --workdir DIR [--split NAME]
 python eval.py --results RESULTS.json --annotations GROUND_TRUTH.json
 """
 
+import argparse
 import dataclasses
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import jax
 import numpy as np
+import tyro
 from tqdm import tqdm
 
 from maskrcnn_jax import cli
+from maskrcnn_jax.data.annotations import dropped_summary
+from maskrcnn_jax.data.config import InputConfig
+from maskrcnn_jax.data.datasets import DatasetConfig
 from maskrcnn_jax.data.pipeline import eval_batches
 from maskrcnn_jax.data.records import Dataset
 from maskrcnn_jax.errors import InputError, exits_on_input_error
@@ -22,66 +28,78 @@ from maskrcnn_jax.evaluation.ground_truth import read_truth, truth_of
 from maskrcnn_jax.evaluation.results import coco_records, in_original_frame
 from maskrcnn_jax.evaluation.results_file import read_results, scorable_types
 from maskrcnn_jax.evaluation.tables import class_table, summary_table
-from maskrcnn_jax.experiment import ExperimentConfig
 from maskrcnn_jax.files import write_json
+from maskrcnn_jax.maskrcnn import MaskRCNNConfig
 from maskrcnn_jax.training.checkpoint import load_trained
-from maskrcnn_jax.training.sharding import check_divides, data_mesh, replicate, shard_batch
+from maskrcnn_jax.training.sharding import data_mesh, replicate, shard_batch
 from maskrcnn_jax.training.step import make_predict_step
 
 
 @dataclass(frozen=True, kw_only=True)
-class Arguments:
-    """Give either a work directory or results with their annotations."""
+class RunArguments:
+    """Scores a run of train.py; model and weights come from its newest checkpoint."""
 
-    # A run of train.py; config and weights come from its newest checkpoint.
-    workdir: Path | None = None
+    workdir: Path
     # The split to evaluate on; None takes the data set's evaluation split.
     split: str | None = None
-    # Folder of a data set in COCO layout, where it has moved since the training.
-    data_root: Path | None = None
-    # COCO results, and the annotations to score them against.
-    results: Path | None = None
-    annotations: Path | None = None
-    # Where to write; None: WORKDIR/eval/SPLIT, or nowhere for existing results.
+    # Where to write; None: WORKDIR/eval/SPLIT.
+    out: Path | None = None
+    # As in training, unless given otherwise here.
+    data: DatasetConfig
+    input: InputConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileArguments:
+    """Scores COCO results that were made before."""
+
+    results: Path
+    annotations: Path
+    # Folder for metrics.json; None writes nothing.
     out: Path | None = None
 
 
-def evaluate_run(arguments: Arguments, workdir: Path) -> None:
+def evaluate_run(options: Sequence[str], workdir: Path) -> None:
     """Predicts a split, scores it, and writes results and metrics."""
     run, variables = load_trained(workdir)
-    config = run.config
-    data = config.data
-    if arguments.data_root is not None:
-        if not hasattr(data, "root"):
-            raise InputError(f"--data-root: {type(data).__name__} is not read from a folder")
-        data = dataclasses.replace(data, root=arguments.data_root)
-    split = arguments.split or data.eval_split
-    dataset = data.build(split)
-    if [c.name for c in dataset.categories] != [c.name for c in run.categories]:
+    arguments = cli.parse(
+        RunArguments,
+        options,
+        prog="eval.py",
+        description=__doc__,
+        default=RunArguments(workdir=workdir, data=run.config.data, input=run.config.input),
+    )
+    split = arguments.split or arguments.data.eval_split
+    dataset = arguments.data.build(split)
+    if tuple(dataset.categories) != run.categories:
         raise InputError(
             f"{dataset.name} has other categories than the data that {workdir} was trained on"
         )
-    results = predict_dataset(dataset, config, variables)
-    truth = truth_of(dataset)
-    iou_types: tuple[IouType, ...] = ("bbox",)
-    if config.model.roi.mask is not None:
-        iou_types = ("bbox", "segm")
-    scores = evaluate(truth, results, iou_types=iou_types)
+    if dropped := dropped_summary(dataset):
+        print(dropped)
+    results = predict_dataset(dataset, arguments.input, run.config.model, variables)
+    iou_types: tuple[IouType, ...] = ("bbox", "segm")
+    if run.config.model.roi.mask is None:
+        iou_types = ("bbox",)
+    scores = evaluate(truth_of(dataset), results, iou_types=iou_types)
 
     out = arguments.out or workdir / "eval" / split
     write_json(out / "results.json", results)
     report(scores, title=f"{dataset.name}, {split}: {len(dataset.images)} images", out=out)
 
 
-def predict_dataset(dataset: Dataset, config: ExperimentConfig, variables: dict) -> list[dict]:
+def predict_dataset(
+    dataset: Dataset, config: InputConfig, model: MaskRCNNConfig, variables: dict
+) -> list[dict]:
     """COCO results for all images of a data set."""
     mesh = data_mesh()
-    check_divides(config.input.eval_batch_size, mesh, "--input.eval-batch-size")
-    predict = make_predict_step(config.model.build(), mesh)
+    whole = -(-config.eval_batch_size // mesh.size) * mesh.size  # every device gets as many images
+    config = dataclasses.replace(config, eval_batch_size=whole)
+    predict = make_predict_step(model.build(), mesh)
     variables = replicate(variables, mesh)
     results, images = [], dataset.images
     with tqdm(total=len(images), unit="image", dynamic_ncols=True) as progress:
-        for batch in eval_batches(dataset, config.input):
+        for batch in eval_batches(dataset, config):
             detections = jax.device_get(predict(variables, shard_batch(batch, mesh)))
             for row in np.flatnonzero(batch.valid):
                 index = batch.indices[row]
@@ -97,12 +115,20 @@ def predict_dataset(dataset: Dataset, config: ExperimentConfig, variables: dict)
     return results
 
 
-def evaluate_files(results_path: Path, annotations: Path, out: Path | None) -> None:
+def evaluate_files(options: Sequence[str]) -> None:
     """Scores results that were made before."""
-    truth = read_truth(annotations)
-    results = read_results(results_path, truth)
+    arguments = cli.parse(
+        FileArguments,
+        options,
+        prog="eval.py",
+        description=__doc__,
+        default=FileArguments(results=tyro.MISSING, annotations=tyro.MISSING),
+    )
+    truth = read_truth(arguments.annotations)
+    results = read_results(arguments.results, truth)
     scores = evaluate(truth, results, iou_types=scorable_types(results))
-    report(scores, title=f"{results_path} against {annotations}", out=out)
+    title = f"{arguments.results} against {arguments.annotations}"
+    report(scores, title=title, out=arguments.out)
 
 
 def report(scores: dict[IouType, CocoScores], *, title: str, out: Path | None) -> None:
@@ -115,19 +141,19 @@ def report(scores: dict[IouType, CocoScores], *, title: str, out: Path | None) -
 
 @exits_on_input_error
 def main() -> None:
-    """Reads the command line."""
-    arguments = cli.parse(
-        Arguments, sys.argv[1:], prog="eval.py", description=__doc__, default=Arguments()
-    )
-    given = (arguments.workdir, arguments.results, arguments.annotations)
-    match given:
-        case (Path() as workdir, None, None):
-            cli.use_compilation_cache()
-            evaluate_run(arguments, workdir)
-        case (None, Path() as results, Path() as annotations):
-            evaluate_files(results, annotations, arguments.out)
-        case _:
-            raise InputError("give either --workdir DIR, or --results FILE and --annotations FILE")
+    """Reads the command line: what else there is to give depends on the run."""
+    options = sys.argv[1:]
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    first.add_argument("--workdir", type=Path)
+    workdir = first.parse_known_args(options)[0].workdir
+    if workdir is not None:
+        cli.use_compilation_cache()
+        evaluate_run(options, workdir)
+    elif any(option.startswith("--") and option not in ("--help", "-h") for option in options):
+        evaluate_files(options)
+    else:
+        print(__doc__)
+        sys.exit(0 if options else 2)
 
 
 if __name__ == "__main__":

@@ -4,10 +4,11 @@ The same command run again continues from the newest checkpoint in DIR. ``python
 --help`` lists all options.
 """
 
+import dataclasses
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import jax
 import tyro
@@ -16,13 +17,14 @@ import configs
 from maskrcnn_jax import cli
 from maskrcnn_jax.convert.imagenet import load_folded_backbone
 from maskrcnn_jax.data.annotations import dropped_summary
-from maskrcnn_jax.data.pipeline import train_batches
+from maskrcnn_jax.data.pipeline import count_object_slots, train_batches
 from maskrcnn_jax.data.plan import TrainPlan
 from maskrcnn_jax.data.records import Dataset
 from maskrcnn_jax.errors import InputError, exits_on_input_error
 from maskrcnn_jax.experiment import ExperimentConfig
-from maskrcnn_jax.training.checkpoint import Checkpoints, Run, check_same_run
-from maskrcnn_jax.training.log import TrainingLog
+from maskrcnn_jax.norms import FrozenBatchNormConfig
+from maskrcnn_jax.training.checkpoint import Checkpoints, Run, check_same_run, has_checkpoint
+from maskrcnn_jax.training.log import TrainingLog, check_finite
 from maskrcnn_jax.training.sharding import check_divides, data_mesh, replicate, shard_batch
 from maskrcnn_jax.training.state import count_parameters, create_state, initial_variables
 from maskrcnn_jax.training.step import make_train_step
@@ -45,6 +47,7 @@ def train(config: ExperimentConfig, workdir: Path) -> None:
         )
     mesh = data_mesh()
     check_divides(config.input.batch_size, mesh, "--input.batch-size")
+    count_object_slots(dataset, config.input)  # refuses before anything is written
     plan = TrainPlan(dataset, config.input, seed=config.run.seed)
     num_steps = config.optimizer.schedule.num_steps(plan.steps_per_epoch)
     report_left_out(dataset, plan)
@@ -55,20 +58,19 @@ def train(config: ExperimentConfig, workdir: Path) -> None:
     learning_rate = config.optimizer.schedule.build(peak_rate, plan.steps_per_epoch)
     optimizer = config.optimizer.build(learning_rate)
     variables = initial_variables(model, seed=config.run.seed)
-    if config.init.backbone is not None:
-        variables = load_folded_backbone(
-            config.init.backbone, variables, norm=config.model.backbone.norm
-        )
+    if not has_checkpoint(workdir):
+        variables = first_weights(variables, config)
     state = replicate(create_state(variables, optimizer, config.model.frozen_modules()), mesh)
 
     # ---- go on where the last run stopped --------------------------------------------------------
+    run = Run(config=config, categories=tuple(dataset.categories), position=0)
     checkpoints = Checkpoints(workdir, keep=config.run.keep_checkpoints)
-    position = 0
     if checkpoints.latest_step() is not None:
         before = checkpoints.restore_run()
-        for change in check_same_run(before.config, config, workdir):
+        for change in check_same_run(before, run, workdir):
             print(f"changed: {change}")
-        state, position = checkpoints.restore_state(state), before.position
+        run = dataclasses.replace(run, position=before.position)
+        state = checkpoints.restore_state(state)
     start = int(state.step)
     if start >= num_steps:
         print(f"{workdir}: training is done ({start} steps)")
@@ -93,7 +95,7 @@ def train(config: ExperimentConfig, workdir: Path) -> None:
         dataset,
         config.input,
         seed=config.run.seed,
-        start=position,
+        start=run.position,
         process_index=jax.process_index(),
         process_count=jax.process_count(),
     )
@@ -101,14 +103,25 @@ def train(config: ExperimentConfig, workdir: Path) -> None:
         state, metrics = step_fn(state, shard_batch(next(batches), mesh))
         log.add(step + 1, metrics)
         if (step + 1) % config.run.checkpoint_every == 0 or step + 1 == num_steps:
-            run = Run(
-                config=config, categories=tuple(dataset.categories), position=batches.position
-            )
-            checkpoints.save(state, run)
+            check_finite(step + 1, metrics)
+            checkpoints.save(state, dataclasses.replace(run, position=batches.position))
     batches.close()
     log.close()
     checkpoints.close()
     print(f"trained for {num_steps} steps; evaluate: python eval.py --workdir {workdir}")
+
+
+def first_weights(variables: dict[str, Any], config: ExperimentConfig) -> dict[str, Any]:
+    """Random weights, with the backbone of ``--init.backbone`` if one is given."""
+    backbone = config.model.backbone
+    if config.init.backbone is not None:
+        return load_folded_backbone(config.init.backbone, variables, norm=backbone.norm)
+    if isinstance(backbone.norm, FrozenBatchNormConfig):
+        print(
+            "warning: a backbone with frozen norms starts from random weights and will hardly "
+            "learn; give ImageNet weights with --init.backbone FILE"
+        )
+    return variables
 
 
 def report_left_out(dataset: Dataset, plan: TrainPlan) -> None:

@@ -21,13 +21,13 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 def exits_on_input_error(main: Callable[P, None]) -> Callable[P, None]:
-    """Decorates a script's ``main``: an ``InputError`` becomes one line and exit status 2."""
+    """Decorates a script's ``main``: what the user can mend becomes one line and status 2."""
 
     @functools.wraps(main)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
             main(*args, **kwargs)
-        except InputError as error:
+        except (InputError, OSError) as error:  # an OSError names its file, too
             print(f"error: {error}", file=sys.stderr)
             sys.exit(2)
 

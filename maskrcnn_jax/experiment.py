@@ -5,8 +5,11 @@ from pathlib import Path
 
 from maskrcnn_jax.data.config import InputConfig
 from maskrcnn_jax.data.datasets import DatasetConfig
+from maskrcnn_jax.errors import InputError
 from maskrcnn_jax.maskrcnn import MaskRCNNConfig
 from maskrcnn_jax.training.optimizer import SGDConfig
+
+_COUNTS = ("log_every", "checkpoint_every", "keep_checkpoints")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +30,11 @@ class RunConfig:
     checkpoint_every: int = 1000
     # The newest checkpoints that are kept.
     keep_checkpoints: int = 2
+
+    def __post_init__(self) -> None:
+        for name, least in (("seed", 0), *((n, 1) for n in _COUNTS)):
+            if getattr(self, name) < least:
+                raise InputError(f"{name} must be at least {least}, not {getattr(self, name)}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -22,7 +23,7 @@ PARAMS, CONSTANTS = split(tiny.tiny_variables(), CONFIG.frozen_modules())
 @jax.jit
 def _loss_and_gradients(params, batch, keys):
     def total(params):
-        terms = MODEL.apply(merge(params, CONSTANTS), batch, keys, method="loss")
+        terms: Any = MODEL.apply(merge(params, CONSTANTS), batch, keys, method="loss")
         return sum(term.mean for term in terms.values()), terms
 
     (_, terms), gradients = jax.value_and_grad(total, has_aux=True)(params)

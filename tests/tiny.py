@@ -97,7 +97,8 @@ def tiny_variables() -> dict[str, Any]:
 @jax.jit
 def predict(batch: Batch) -> Detections:
     """What the tiny detector finds: one program for all tests."""
-    return tiny_config().build().apply(tiny_variables(), batch, method="predict")
+    found: Any = tiny_config().build().apply(tiny_variables(), batch, method="predict")
+    return found
 
 
 def random_truth(

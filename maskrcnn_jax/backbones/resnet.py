@@ -11,7 +11,8 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from maskrcnn_jax.norms import FrozenBatchNormConfig, NormConfig
+from maskrcnn_jax.errors import InputError
+from maskrcnn_jax.norms import BatchNormConfig, FrozenBatchNormConfig, NormConfig
 from maskrcnn_jax.ops.conv import conv_general_dilated
 
 STAGES = (2, 3, 4, 5)
@@ -42,6 +43,13 @@ class ResNetConfig:
     stride_in_1x1: bool = True
     norm: NormConfig = field(default_factory=FrozenBatchNormConfig)
     frozen_stages: int = 2
+
+    def __post_init__(self) -> None:
+        if self.frozen_stages > 0 and isinstance(self.norm, BatchNormConfig):
+            raise InputError(
+                "a frozen stage needs a norm without running statistics: set frozen_stages to 0, "
+                "or use FrozenBatchNormConfig"
+            )
 
     def build(self) -> "ResNet":
         return ResNet(self)

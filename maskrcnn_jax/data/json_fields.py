@@ -1,7 +1,6 @@
 """Takes values out of an annotation file's JSON; what is not as it must be is an ``InputError``."""
 
 import json
-import math
 from collections.abc import Collection, Iterator
 from importlib.resources.abc import Traversable
 from typing import Any, TypeVar
@@ -10,6 +9,7 @@ from maskrcnn_jax.errors import InputError
 
 T = TypeVar("T")
 
+_LARGEST = 2**63  # of ids as of other numbers
 _NAMES: dict[type, str] = {int: "an integer", str: "a string", list: "a list", dict: "an object"}
 
 
@@ -50,6 +50,8 @@ def field(record: dict, key: str, kind: type[T], where: str) -> T:
     value = record[key]
     if not isinstance(value, kind) or isinstance(value, bool):
         raise InputError(f"{where}: {key!r} is {_describe(value)}; it must be {_NAMES[kind]}.")
+    if isinstance(value, int) and abs(value) >= _LARGEST:
+        raise InputError(f"{where}: {key!r} is {_describe(value)}; it must be below 2^63.")
     return value
 
 
@@ -81,7 +83,9 @@ def known_id(record: dict, key: str, known: Collection[int], where: str) -> int:
 
 
 def _is_finite_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and type(value) is not bool and math.isfinite(value)
+    if not isinstance(value, (int, float)) or type(value) is bool:
+        return False
+    return abs(value) < _LARGEST  # an integer of JSON may be too large for a float; NaN is not less
 
 
 def _describe(value: Any) -> str:

@@ -32,9 +32,9 @@ def mask_targets(truth: GroundTruth, positives: Samples, *, side: int) -> Bool[A
         output_size=side,
         samples_per_cell=None,
         half_pixel=True,
-        # A positive box reaches at most twice its object's extent (IoU >= 0.5); with the
-        # frame's rounding to whole pixels that stays within three bitmaps.
-        longest_side=3 * max(height, width),
+        # A positive box reaches at most twice its object's box (IoU >= 0.5), and that box at most
+        # six times the mask's frame; of masks still smaller than their boxes a part is missed.
+        longest_side=12 * max(height, width),
     )[..., 0]
     return (averages >= 0.5) & valid[:, None, None]
 

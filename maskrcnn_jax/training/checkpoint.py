@@ -58,31 +58,42 @@ class Checkpoints:
 
     def restore_run(self) -> Run:
         """What the newest checkpoint says of its run."""
-        step = self._manager.latest_step()
-        items = self._manager.restore(step, args=ocp.args.Composite(run=ocp.args.JsonRestore()))
-        return from_json(Run, items["run"], where=str(self.directory / str(step) / "run"))
+        folder = self.directory / str(self._manager.latest_step())
+        items = self._restore(folder, run=ocp.args.JsonRestore())
+        return from_json(Run, items["run"], where=str(folder / "run"))
 
     def restore_state(self, like: TrainState) -> TrainState:
         """The newest state, shaped and placed ``like`` the given one (arrays or their shapes)."""
-        target = ocp.args.StandardRestore(like)
-        step = self._manager.latest_step()
-        return self._manager.restore(step, args=ocp.args.Composite(state=target))["state"]
+        folder = self.directory / str(self._manager.latest_step())
+        return self._restore(folder, state=ocp.args.StandardRestore(like))["state"]
+
+    def _restore(self, folder: Path, **items: Any) -> Any:
+        try:
+            return self._manager.restore(int(folder.name), args=ocp.args.Composite(**items))
+        except (KeyError, ValueError, FileNotFoundError) as error:
+            raise InputError(
+                f"{folder}: not a checkpoint of this program and model, or damaged: {error}. "
+                "Remove it to use the one before."
+            ) from error
 
     def close(self) -> None:
         """Waits until everything is written."""
         self._manager.close()
 
 
+def has_checkpoint(workdir: Path) -> bool:
+    """Whether a run has written a finished checkpoint there."""
+    folder = workdir / "checkpoints"
+    return folder.is_dir() and any(item.name.isdigit() for item in folder.iterdir())
+
+
 def load_trained(workdir: Path) -> tuple[Run, dict[str, Any]]:
     """The newest checkpoint's run, and the model's variables on the default device."""
-    if not (workdir / "checkpoints").is_dir():
-        raise InputError(f"{workdir} holds no checkpoints; train with --workdir {workdir} first")
-    checkpoints = Checkpoints(workdir)
-    if checkpoints.latest_step() is None:
+    if not has_checkpoint(workdir):
         raise InputError(
-            f"{workdir}/checkpoints holds no finished checkpoint; let train.py run on until it "
-            "has written one"
+            f"{workdir} holds no checkpoints; train with --workdir {workdir} until one is written"
         )
+    checkpoints = Checkpoints(workdir)
     run = checkpoints.restore_run()
 
     def first_state() -> TrainState:
@@ -90,17 +101,27 @@ def load_trained(workdir: Path) -> tuple[Run, dict[str, Any]]:
         optimizer = run.config.optimizer.build(lambda step: 0.0)
         return create_state(variables, optimizer, run.config.model.frozen_modules())
 
-    state = checkpoints.restore_state(jax.eval_shape(first_state))
+    device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    like = jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device),
+        jax.eval_shape(first_state),
+    )
+    state = checkpoints.restore_state(like)  # whatever devices it was saved from
     checkpoints.close()
     return run, state.variables()
 
 
-def check_same_run(before: ExperimentConfig, now: ExperimentConfig, workdir: Path) -> Sequence[str]:
+def check_same_run(before: Run, now: Run, workdir: Path) -> Sequence[str]:
     """Refuses to continue a run with another model, other data or another seed.
 
     Returns one line for each option that changed and may change.
     """
-    changed = differences(to_json(before), to_json(now))
+    if before.categories != now.categories:
+        raise InputError(
+            f"{workdir} holds a run on other categories than {now.config.data.train_split} has; "
+            "give another --workdir"
+        )
+    changed = differences(to_json(before.config), to_json(now.config))
     for option, old, new in changed:
         if _is_part(option, _FIXED) and not _is_part(option, _FREE):
             raise InputError(

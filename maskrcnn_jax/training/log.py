@@ -3,14 +3,17 @@
 import json
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import jax
 import numpy as np
 import optax
+from jaxtyping import Array
 from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
+from maskrcnn_jax.errors import InputError
 from maskrcnn_jax.files import write_bytes
 from maskrcnn_jax.training.step import Metrics
 
@@ -38,7 +41,7 @@ class TrainingLog:
         self._time = time.perf_counter()
         self._path = workdir / "metrics.jsonl"
         _truncate(self._path, start)
-        self._board = SummaryWriter(str(workdir / "tensorboard"), purge_step=start)
+        self._board = SummaryWriter(str(workdir / "tensorboard"), purge_step=start + 1)
         self._bar = tqdm(
             initial=start,
             total=num_steps,
@@ -54,6 +57,7 @@ class TrainingLog:
         if step % self._every and step != self._num_steps:
             return
         values = jax.tree.map(lambda *x: float(np.mean(x)), *jax.device_get(self._pending))
+        check_finite(step, values)
         now = time.perf_counter()
         rate = len(self._pending) * self._images_per_step / (now - self._time)
         self._pending, self._time = [], now
@@ -73,6 +77,17 @@ class TrainingLog:
     def close(self) -> None:
         self._bar.close()
         self._board.close()
+
+
+def check_finite(step: int, metrics: Mapping[str, Array | float]) -> None:
+    """Ends a run that has diverged, before a checkpoint of it is written."""
+    wrong = [name for name, value in metrics.items() if not np.isfinite(value)]
+    if wrong:
+        raise InputError(
+            f"step {step}: {', '.join(wrong)} is not finite. Lower --optimizer.learning-rate, "
+            "lengthen --optimizer.schedule.warmup-steps or set --optimizer.max-gradient-norm, "
+            "and check the boxes of the data."
+        )
 
 
 def _summary(line: dict[str, float]) -> str:

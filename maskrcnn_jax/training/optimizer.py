@@ -1,10 +1,13 @@
 """SGD with momentum, and its learning rate over time."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import jax
 import optax
+
+from maskrcnn_jax.errors import InputError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,8 +23,14 @@ class ScheduleConfig:
     warmup_steps: int = 1000
     warmup_start: float = 1e-3
 
+    def __post_init__(self) -> None:
+        if not 0 < self.epochs < math.inf:
+            raise InputError(f"epochs must be above 0, not {self.epochs}")
+        if self.warmup_steps < 0:
+            raise InputError(f"warmup_steps must be at least 0, not {self.warmup_steps}")
+
     def num_steps(self, steps_per_epoch: int) -> int:
-        return round(self.epochs * steps_per_epoch)
+        return max(round(self.epochs * steps_per_epoch), 1)
 
     def build(self, peak: float, steps_per_epoch: int) -> optax.Schedule:
         """The learning rate as a function of the number of finished steps."""

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from maskrcnn_jax.backbones.resnet import ResNetConfig
-from maskrcnn_jax.norms import GroupNormConfig
+from maskrcnn_jax.errors import InputError
+from maskrcnn_jax.norms import BatchNormConfig, GroupNormConfig
 from maskrcnn_jax.training.state import count_parameters
 from tests import tiny
 
@@ -23,30 +24,30 @@ NUM_PARAMETERS = [
 KEY, IMAGES = jax.random.key(0), jnp.zeros((1, 64, 96, 3))
 
 
-def shapes(config):
-    """Of the features, of every module's output, and of the variables."""
+def variable_shapes(config):
+    return jax.tree.map(jnp.shape, jax.eval_shape(config.build().init, KEY, IMAGES))
+
+
+def output_shapes(config):
+    """Of every module, under its name."""
 
     def run():
         model = config.build()
-        variables = model.init(KEY, IMAGES)
-        features, state = model.apply(
-            variables, IMAGES, capture_intermediates=True, mutable=["intermediates"]
-        )
-        return features, state["intermediates"], variables
+        captured = {"capture_intermediates": True, "mutable": ["intermediates"]}
+        return model.apply(model.init(KEY, IMAGES), IMAGES, **captured)[1]["intermediates"]
 
-    return jax.tree.map(lambda x: x.shape, jax.eval_shape(run))
+    return jax.tree.map(jnp.shape, jax.eval_shape(run))
 
 
 @pytest.mark.parametrize(("options", "num_parameters"), NUM_PARAMETERS)
 def test_features_and_parameters_are_those_of_the_paper(options, num_parameters):
     config = ResNetConfig(**options)
-    features, _, _ = shapes(config)
+    features, variables = jax.eval_shape(config.build().init_with_output, KEY, IMAGES)
     expansion = 1 if config.depth < 50 else 4
-    assert features == {
+    assert {level: x.shape for level, x in features.items()} == {
         level: (1, 64 // 2**level, 96 // 2**level, 64 * 2 ** (level - 2) * expansion)
         for level in (2, 3, 4, 5)
     }
-    variables = jax.eval_shape(config.build().init, KEY, IMAGES)
     norms = count_parameters(variables["frozen"])
     assert count_parameters(variables["params"]) + norms // 2 == num_parameters
     assert {path[-1].key for path, _ in jax.tree.leaves_with_path(variables["params"])} == {
@@ -64,7 +65,7 @@ def test_a_norm_with_trained_scale_and_bias_keeps_them_among_the_parameters():
 @pytest.mark.parametrize("stride_in_1x1", [True, False])
 def test_the_stride_of_a_bottleneck_sits_where_it_is_told(stride_in_1x1):
     config = ResNetConfig(depth=50, width=8, stride_in_1x1=stride_in_1x1)
-    _, outputs, _ = shapes(config)
+    outputs = output_shapes(config)
     for stage in (2, 3, 4, 5):
         before = (64, 96) if stage == 2 else (128 >> stage, 192 >> stage)
         after = (64 >> stage, 96 >> stage)
@@ -78,8 +79,7 @@ def test_the_stride_of_a_bottleneck_sits_where_it_is_told(stride_in_1x1):
 
 
 def test_a_resnext_has_wide_grouped_convolutions():
-    _, _, variables = shapes(ResNetConfig(**X101))
-    block = variables["params"]["res3"]["block0"]
+    block = variable_shapes(ResNetConfig(**X101))["params"]["res3"]["block0"]
     assert block["conv1"]["kernel"] == (1, 1, 256, 512)
     assert block["conv2"]["kernel"] == (3, 3, 16, 512)  # 32 groups of 16 channels
     assert block["conv3"]["kernel"] == (1, 1, 512, 512)
@@ -96,7 +96,13 @@ def test_a_resnext_has_wide_grouped_convolutions():
 )
 def test_freezing_starts_at_the_stem(frozen_stages, names):
     assert ResNetConfig(frozen_stages=frozen_stages).frozen_modules() == names
-    assert set(names) <= set(shapes(ResNetConfig(depth=18))[2]["params"])
+    assert set(names) <= set(variable_shapes(ResNetConfig(depth=18))["params"])
+
+
+def test_frozen_stages_cannot_have_running_statistics():
+    with pytest.raises(InputError, match="set frozen_stages to 0"):
+        ResNetConfig(norm=BatchNormConfig(), frozen_stages=1)
+    ResNetConfig(norm=BatchNormConfig(), frozen_stages=0)
 
 
 def slow_conv(x, kernel, stride=1):

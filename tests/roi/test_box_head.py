@@ -32,7 +32,8 @@ def random_outputs(seed, *, boxes_per_roi=K, count=10):
     return tuple(jnp.asarray(rng.normal(size=shape), jnp.float32) for shape in shapes)
 
 
-def slow_losses(logits, deltas, samples, truth_boxes, config):
+def slow_losses(outputs, samples, truth_boxes, config):
+    logits, deltas = outputs
     classification = regression = 0.0
     for image, i in np.argwhere(samples.valid):
         label = samples.labels[image, i]
@@ -65,7 +66,7 @@ def test_losses_equal_the_slow_loop(class_agnostic, beta):
     samples, truth_boxes = random_samples(0)
     outputs = random_outputs(1, boxes_per_roi=1 if class_agnostic else K)
     losses = jax.jit(partial(box_losses, config=config))(*outputs, samples, truth_boxes)
-    classification, regression = slow_losses(*outputs, samples, truth_boxes, config)
+    classification, regression = slow_losses(outputs, samples, truth_boxes, config)
     np.testing.assert_allclose(losses["roi_class"].sum, classification, rtol=1e-5)
     np.testing.assert_allclose(losses["roi_box"].sum, regression, rtol=1e-5)
     assert losses["roi_class"].count == losses["roi_box"].count == 16
@@ -74,7 +75,8 @@ def test_losses_equal_the_slow_loop(class_agnostic, beta):
 @jax.jit
 @partial(jax.value_and_grad, has_aux=True)
 def total(outputs, samples, truth_boxes):
-    losses = box_losses(*outputs, samples, truth_boxes, config=BoxHeadConfig())
+    logits, deltas = outputs
+    losses = box_losses(logits, deltas, samples, truth_boxes, config=BoxHeadConfig())
     return losses["roi_class"].sum + losses["roi_box"].sum, losses
 
 

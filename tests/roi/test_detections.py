@@ -70,19 +70,19 @@ def test_no_more_than_the_best_are_kept():
 
 
 def test_classes_do_not_suppress_each_other_and_equal_boxes_of_one_class_do():
-    boxes = np.tile(np.float32([[[10, 10, 30, 40]]]), (3, 1, 1))
-    probabilities = np.float32(
-        [[0.5, 0.3, 0, 0, 0.2], [0.6, 0.2, 0, 0, 0.2], [0.1, 0.4, 0, 0, 0.5]]
+    boxes = np.tile(np.array([[[10, 10, 30, 40]]], np.float32), (3, 1, 1))
+    probabilities = np.array(
+        [[0.5, 0.3, 0, 0, 0.2], [0.6, 0.2, 0, 0, 0.2], [0.1, 0.4, 0, 0, 0.5]], np.float32
     )
     found = jit_detect(probabilities, boxes, np.ones(3, bool))
     assert found.valid.sum() == 2
     np.testing.assert_array_equal(found.labels[:2], [0, 1])
-    np.testing.assert_array_equal(found.scores[:2], np.float32([0.6, 0.4]))
+    np.testing.assert_array_equal(found.scores[:2], np.array([0.6, 0.4], np.float32))
 
 
 def test_the_threshold_itself_is_not_above_it():
-    probabilities = np.float32([[0.15, 0.16, 0, 0, 0.69]])
-    found = jit_detect(probabilities, np.float32([[[0, 0, 9, 9]]]), np.ones(1, bool))
+    probabilities = np.array([[0.15, 0.16, 0, 0, 0.69]], np.float32)
+    found = jit_detect(probabilities, np.array([[[0, 0, 9, 9]]], np.float32), np.ones(1, bool))
     np.testing.assert_array_equal(found.labels[found.valid], [1])
 
 

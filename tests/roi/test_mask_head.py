@@ -91,8 +91,9 @@ def test_the_class_picks_the_mask():
 
 def test_upsampling_is_a_transposed_convolution_without_overlap():
     rng = np.random.default_rng(5)
-    x = np.float32(rng.normal(size=(2, 3, 4, 5)))
-    kernel, bias = np.float32(rng.normal(size=(2, 2, 5, 6))), np.float32(rng.normal(size=6))
+    x = rng.normal(size=(2, 3, 4, 5)).astype(np.float32)
+    kernel = rng.normal(size=(2, 2, 5, 6)).astype(np.float32)
+    bias = rng.normal(size=6).astype(np.float32)
     params = {"params": {"kernel": kernel, "bias": bias}}
     found = jax.jit(Upsample(6).apply)(params, x)
     expected = np.zeros((2, 6, 8, 6))
@@ -102,7 +103,7 @@ def test_upsampling_is_a_transposed_convolution_without_overlap():
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
     flax = nn.ConvTranspose(6, (2, 2), strides=(2, 2), padding="VALID", transpose_kernel=False)
     params["params"]["kernel"] = kernel[::-1, ::-1]  # it correlates where torch convolves
-    np.testing.assert_allclose(flax.apply(params, x), expected, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(jax.jit(flax.apply)(params, x), expected, rtol=1e-5, atol=1e-5)
 
 
 def random_inputs(seed, count=6):

@@ -106,7 +106,8 @@ def test_targets_equal_the_slow_loop(seed, side):
     truth, positives = random_truth_and_positives(seed)
     found = jit_targets(truth, positives, side=side)
     for i, (box, j) in enumerate(zip(positives.boxes, positives.matched, strict=True)):
-        expected = slow_target(*map(np.asarray, (truth.masks[j], truth.mask_frames[j], box)), side)
+        mask, frame = np.asarray(truth.masks[j]), np.asarray(truth.mask_frames[j])
+        expected = slow_target(mask, frame, np.asarray(box), side)
         assert 0.1 < expected.mean() < 0.9
         assert (np.asarray(found[i]) != expected).mean() < 0.01  # averages of one half itself
 
@@ -146,7 +147,7 @@ def test_a_mask_is_empty_outside_its_frame():
 
 def test_mirrored_masks_give_mirrored_targets():
     truth, positives = random_truth_and_positives(5, mask_size=(21, 21))
-    mirror = np.float32([-1, 1, -1, 1])
+    mirror = np.array([-1, 1, -1, 1], np.float32)
 
     def mirrored(boxes):
         return (boxes * mirror)[:, np.array([2, 1, 0, 3])]

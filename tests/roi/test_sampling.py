@@ -45,14 +45,14 @@ def slow_iou(a, b):
 
 
 def slow_samples(proposals, truth):
-    """(box, label, matched object or None), sorted, of everything that can be sampled."""
+    """(box, label, matched object or -1), sorted, of everything that can be sampled."""
     proposals, truth = jax.tree.map(np.asarray, (proposals, truth))
     objects = np.flatnonzero(truth.valid)
     rois = [*proposals.boxes[proposals.valid], *truth.boxes[truth.valid]]
     found = []
     for box in rois:
         overlaps = [slow_iou(box, truth.boxes[i]) for i in objects]
-        best = objects[np.argmax(overlaps)] if len(objects) else None
+        best = objects[np.argmax(overlaps)] if len(objects) else 0
         positive = len(objects) > 0 and max(overlaps) >= 0.5
         label = truth.labels[best] if positive else tiny.NUM_CLASSES
         found.append((*box.tolist(), int(label), int(best) if positive else -1))

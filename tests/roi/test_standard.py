@@ -1,11 +1,13 @@
 import dataclasses
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from maskrcnn_jax.roi.mask_head import FCNMaskHeadConfig
 from maskrcnn_jax.structures import Proposals
 from tests import tiny
 
@@ -15,7 +17,7 @@ BOX_ONLY = tiny.without_masks(tiny.tiny_config()).roi
 AGNOSTIC = dataclasses.replace(
     WITH_MASKS,
     box=dataclasses.replace(WITH_MASKS.box, class_agnostic=True),
-    mask=dataclasses.replace(WITH_MASKS.mask, class_agnostic=True),
+    mask=FCNMaskHeadConfig(class_agnostic=True),
 )
 SIZES = jnp.asarray([[64, 96], [50, 80]])
 
@@ -89,7 +91,7 @@ def test_invalid_proposals_do_not_change_the_losses(variables):
     @jax.jit
     @partial(jax.value_and_grad, has_aux=True)
     def total(variables, proposals, truth):
-        losses = WITH_MASKS.build(K).apply(
+        losses: Any = WITH_MASKS.build(K).apply(
             variables, features, proposals, truth, tiny.image_keys(2), method="loss"
         )
         return sum(term.mean for term in losses.values()), losses

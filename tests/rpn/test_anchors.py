@@ -55,7 +55,7 @@ def test_anchors_are_detectron2s():
 
 
 def test_the_default_sizes_are_32_to_512():
-    shapes = dict.fromkeys((2, 3, 4, 5, 6), (2, 3))
+    shapes = dict.fromkeys(range(2, 7), (2, 3))
     anchors = pyramid_anchors(AnchorConfig(), shapes)
     for level, size in zip(anchors, (32, 64, 128, 256, 512), strict=True):
         width, height = (anchors[level][:, 2:] - anchors[level][:, :2]).T

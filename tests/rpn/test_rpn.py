@@ -83,7 +83,8 @@ def test_invalid_samples_change_nothing():
     @jax.jit
     @jax.value_and_grad
     def total(outputs, targets):
-        losses = rpn_losses(*outputs, anchors, targets, config=CONFIG)
+        logits, deltas = outputs
+        losses = rpn_losses(logits, deltas, anchors, targets, config=CONFIG)
         return sum(term.sum for term in losses.values())
 
     clean, spoilt = total(outputs, targets), total(outputs, dirty)

@@ -70,9 +70,14 @@ def test_help_lists_the_presets_and_a_presets_options(run):
         (["shapes", "--init.backbone", "none.npz"], ["frozen norms"]),
         (["penn_fudan", "--data.root", "nowhere"], ["nowhere", "no such file"]),
         (["shapes", "--model.num-classes", "5"], ["6 categories", "--model.num-classes is 5"]),
-        (["shapes", "--input.short-sides", "256"], ["000001.png", "padded_sizes"]),
+        (
+            ["shapes", "--input.short-sides", "256", "--input.long-side", "256"],
+            ["000001.png", "padded_sizes"],
+        ),
         (["shapes", "--input.batch-size", "0"], ["batch_size must be at least 1"]),
         (["shapes", "--input.max-objects", "1"], ["max_objects"]),
+        (["shapes", "--run.log-every", "0"], ["log_every must be at least 1"]),
+        (["shapes", "--optimizer.schedule.epochs", "nan"], ["epochs must be above 0"]),
     ],
 )
 def test_bad_options_are_one_clear_message(fails, tmp_path, options, words):
@@ -108,3 +113,26 @@ def test_own_coco_data(run, shared, tmp_path):
     assert "have no objects" in result.stdout
     assert len(_lines(tmp_path)) >= 3
     assert all(np.isfinite(line["loss"]) for line in _lines(tmp_path))
+
+
+def test_a_run_on_two_devices_is_evaluated_on_one(run, tmp_path):
+    result = run("train.py", "shapes", "--workdir", tmp_path, *TINY, devices=2)
+    assert result.returncode == 0, result.stderr
+    result = run("eval.py", "--workdir", tmp_path)
+    assert result.returncode == 0, result.stderr
+
+
+def test_a_diverged_run_ends_before_a_checkpoint_is_written(fails, tmp_path):
+    message = fails(
+        *("train.py", "shapes", "--workdir", tmp_path, *TINY),
+        *("--optimizer.learning-rate", "1e30", "--optimizer.schedule.warmup-steps", "0"),
+    )
+    assert "is not finite. Lower --optimizer.learning-rate" in message
+    assert not [p for p in (tmp_path / "checkpoints").iterdir() if p.name.isdigit()]
+
+
+def test_a_workdir_that_is_a_file_is_one_message(fails, tmp_path):
+    (tmp_path / "file").write_text("")
+    assert str(tmp_path / "file") in fails(
+        "train.py", "shapes", "--workdir", tmp_path / "file", *TINY
+    )

@@ -83,6 +83,7 @@ def test_what_was_trained_can_be_used_without_knowing_its_config(saved):
     run, variables = load_trained(workdir)
     assert run == RUN
     jax.tree.map(np.testing.assert_array_equal, variables, state.variables())
+    assert {len(x.devices()) for x in jax.tree.leaves(variables)} == {1}  # saved from two
 
 
 def test_the_newest_checkpoints_are_kept(tmp_path):
@@ -106,7 +107,7 @@ def test_a_directory_without_a_checkpoint_is_refused(tmp_path):
         load_trained(tmp_path / "nowhere")
     assert not (tmp_path / "nowhere").exists()
     (tmp_path / "checkpoints").mkdir()
-    with pytest.raises(InputError, match="no finished checkpoint"):
+    with pytest.raises(InputError, match="holds no checkpoints"):
         load_trained(tmp_path)
 
 
@@ -124,9 +125,25 @@ def test_another_model_other_data_or_another_seed_do_not_continue_a_run(
     path, value, message, tmp_path
 ):
     with pytest.raises(InputError, match=message) as error:
-        check_same_run(CONFIG, replaced(CONFIG, path, value), tmp_path)
+        check_same_run(run_of(CONFIG), run_of(replaced(CONFIG, path, value)), tmp_path)
     assert str(tmp_path) in str(error.value)
     assert "another --workdir" in str(error.value)
+
+
+def test_other_categories_do_not_continue_a_run(tmp_path):
+    other = dataclasses.replace(run_of(CONFIG), categories=(Category(id=1, name="thing"),))
+    with pytest.raises(InputError, match="other categories"):
+        check_same_run(run_of(CONFIG), other, tmp_path)
+
+
+def test_a_folder_that_is_no_checkpoint_is_refused(tmp_path):
+    (tmp_path / "checkpoints" / "5").mkdir(parents=True)
+    with pytest.raises(InputError, match="checkpoint"):
+        load_trained(tmp_path)
+
+
+def run_of(config):
+    return Run(config=config, categories=(), position=0)
 
 
 def replaced(config, path, value):
@@ -148,9 +165,9 @@ def replaced(config, path, value):
     ],
 )
 def test_what_does_not_touch_the_training_so_far_may_change(path, value, line, tmp_path):
-    [told] = check_same_run(CONFIG, replaced(CONFIG, path, value), tmp_path)
+    [told] = check_same_run(run_of(CONFIG), run_of(replaced(CONFIG, path, value)), tmp_path)
     assert told.startswith(line)
 
 
 def test_the_same_config_is_the_same_run(tmp_path):
-    assert list(check_same_run(CONFIG, CONFIG, tmp_path)) == []
+    assert list(check_same_run(run_of(CONFIG), run_of(CONFIG), tmp_path)) == []
