@@ -60,7 +60,10 @@ class MaskRCNN(nn.Module):
         self.roi = self.config.roi.build(self.config.num_classes)
 
     def loss(self, batch: Batch, keys: Key[Array, " b"]) -> dict[str, LossTerm]:
-        """The terms of the loss, to be divided by their counts and added; one key per image."""
+        """The terms of the loss, to be divided by their counts and added; one key per image.
+
+        All images count: training batches are always full.
+        """
         rpn_keys, roi_keys = _split(keys)
         features = self._features(batch)
         truth = batch.ground_truth

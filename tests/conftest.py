@@ -4,7 +4,10 @@ import os
 from pathlib import Path
 
 os.environ["JAX_PLATFORMS"] = "cpu"
-os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"
+os.environ["XLA_FLAGS"] = (
+    "--xla_force_host_platform_device_count=2 "
+    "--xla_backend_optimization_level=0"  # small programs: compiling takes longer than running
+)
 
 import hypothesis
 import jax

@@ -33,8 +33,8 @@ def mask_targets(truth: GroundTruth, positives: Samples, *, side: int) -> Bool[A
         samples_per_cell=None,
         half_pixel=True,
         # A positive box reaches at most twice its object's box (IoU >= 0.5), and that box at most
-        # six times the mask's frame; of masks still smaller than their boxes a part is missed.
-        longest_side=12 * max(height, width),
+        # three times the mask's frame; of masks still smaller than their boxes a part is missed.
+        longest_side=6 * max(height, width),
     )[..., 0]
     return (averages >= 0.5) & valid[:, None, None]
 

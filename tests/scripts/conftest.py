@@ -35,7 +35,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Script:
         environment = os.environ | {
             "TFDS_DATA_DIR": str(cache),
             "JAX_COMPILATION_CACHE_DIR": str(ROOT / ".jax_cache"),
-            "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+            "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices} "
+            "--xla_backend_optimization_level=0",
             "COLUMNS": "200",
         }
         return subprocess.run(
