@@ -13,5 +13,5 @@ fi
 $python train.py shapes --workdir $out --data.cache-dir $out/data
 $python eval.py --workdir $out
 $python -m maskrcnn_jax.data.shapes --out $out/images --num-images 12
-$python predict.py --workdir $out $out/images --out $out/predictions
+$python predict.py --workdir $out $out/images/val --out $out/predictions
 echo "Pictures: $out/predictions"

@@ -1,4 +1,4 @@
-"""Mask R-CNN with ResNet-50-FPN on COCO 2017, 270,000 steps of 16 images (Detectron2's 3x).
+"""Mask R-CNN with ResNet-50-FPN on COCO 2017, about 270,000 steps of 16 images (Detectron2's 3x).
 
     python train.py mask_rcnn_r50_fpn_3x --workdir runs/r50_3x --data.root COCO \
         --init.backbone resnet50_imagenet_folded.npz

@@ -3,11 +3,12 @@
 What is *malformed* is refused, with one message that names the file, the record and the mend:
 broken JSON; a key that is missing or of the wrong type; an id that occurs twice; an image or
 category that does not exist; a number that is NaN or infinite; an object without a mask; a polygon
-of fewer than three points, or with half a point; an RLE that does not fit its image. ``iscrowd``
-alone may be missing (0). Unknown keys are ignored.
+of fewer than three points and no sound one beside it, or with half a point; an RLE that does not
+fit its image. ``iscrowd`` alone may be missing (0). Unknown keys are ignored.
 
 What is well-formed but *covers nothing* is dropped and counted (two such annotations are in COCO
-train2017): a box without area, a box wholly outside its image, a mask without area. Nothing is
+train2017): a box without area, a box or a mask wholly outside its image, a mask without area. A
+polygon of fewer than three points beside sound ones encloses nothing and is passed over. Nothing is
 trained on it. Evaluation keeps it in the ground truth, where no detection can match it and it
 counts as missed (but for the sound box of a mask without area), so that AP is what pycocotools
 gives for the file itself. Where nothing else is left, the mistake is systematic, and the file is
@@ -157,8 +158,8 @@ def _reason_to_drop(annotation: Annotation, image: _Image) -> str | None:
         return "box without area"
     if x >= image.width or y >= image.height or x + width <= 0 or y + height <= 0:
         return "box outside the image"
-    if not has_area(annotation.segmentation):
-        return "mask without area"
+    if not has_area(annotation.segmentation, height=image.height, width=image.width):
+        return "mask without area in the image"
     return None
 
 

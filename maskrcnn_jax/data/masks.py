@@ -35,7 +35,7 @@ def framed_mask(segmentation: Segmentation, *, image_size: Size, mask_size: int)
 
 def _from_polygons(polygons: list[list[float]], *, image_size: Size, mask_size: int) -> FramedMask:
     """Rasterises the outline at the bitmap's own resolution, by COCO's rule."""
-    outlines = [_clip_outline(np.reshape(polygon, (-1, 2)), image_size) for polygon in polygons]
+    outlines = [clip_outline(np.reshape(polygon, (-1, 2)), image_size) for polygon in polygons]
     outlines = [outline for outline in outlines if len(outline)]
     points = np.concatenate(outlines or [np.zeros((1, 2))])
     low, high = points.min(0), points.max(0)
@@ -48,7 +48,7 @@ def _from_polygons(polygons: list[list[float]], *, image_size: Size, mask_size: 
     return np.ascontiguousarray(coco_mask.decode(rle), bool), frame
 
 
-def _clip_outline(outline: Float[np.ndarray, "n 2"], image_size: Size) -> Float[np.ndarray, "n2 2"]:
+def clip_outline(outline: Float[np.ndarray, "n 2"], image_size: Size) -> Float[np.ndarray, "n2 2"]:
     """The outline of what lies inside the image (Sutherland and Hodgman, 1974).
 
     Parts that the image cuts asunder stay joined by lines along its border, which enclose nothing.

@@ -6,11 +6,11 @@ more follow, bit 4 of the last one its sign), and from the fourth run on, the di
 run two places before (cocoapi, ``rleToString`` in ``common/maskApi.c``).
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from maskrcnn_jax.data.masks import clip_outline
 from maskrcnn_jax.data.records import Segmentation
 from maskrcnn_jax.errors import InputError
 
@@ -42,10 +42,11 @@ def check_segmentation(segmentation: Any, *, height: int, width: int) -> Segment
     return sound
 
 
-def has_area(segmentation: Segmentation) -> bool:
-    """Says whether a valid segmentation covers anything: RLE in pixels, polygons in the plane."""
+def has_area(segmentation: Segmentation, *, height: int, width: int) -> bool:
+    """Says whether a valid segmentation covers anything of its image."""
     if isinstance(segmentation, list):
-        return any(_polygon_area(polygon) > 0 for polygon in segmentation)
+        outlines = (np.reshape(polygon, (-1, 2)) for polygon in segmentation)
+        return any(_area(clip_outline(outline, (height, width))) > 0 for outline in outlines)
     return sum(rle_counts(segmentation)[1::2]) > 0
 
 
@@ -106,10 +107,12 @@ def _check_polygon(polygon: Any) -> None:
         raise InputError(f"polygon {_shown(polygon)} has an odd number of coordinates")
 
 
-def _polygon_area(polygon: Sequence[float]) -> float:
-    points = np.array([*polygon, *polygon[:2]], np.float64).reshape(-1, 2)
-    x, y = (points - points[0]).T  # so that an outline straight along x or y has exactly 0
-    return abs(np.dot(x[:-1], y[1:]) - np.dot(x[1:], y[:-1])) / 2
+def _area(outline: np.ndarray) -> float:
+    """Area inside an outline of [n, 2] points, of which there may be none."""
+    if not len(outline):
+        return 0.0
+    x, y = (outline - outline[0]).T  # so that an outline straight along x or y has exactly 0
+    return abs(np.dot(x, np.roll(y, -1)) - np.dot(np.roll(x, -1), y)) / 2
 
 
 def _shown(value: Any) -> str:

@@ -40,7 +40,7 @@ def test_compressed_counts_are_the_runs_of_the_mask(mask):
 def test_every_rle_of_a_mask_is_valid_and_has_its_area(mask):
     for rle in (encode(mask), {"size": [HEIGHT, WIDTH], "counts": runs(mask)}):
         assert check(rle) is rle
-        assert has_area(rle) == mask.any()
+        assert has_area(rle, height=HEIGHT, width=WIDTH) == mask.any()
 
 
 @given(st.text(max_size=12) | st.lists(st.integers(-3, 200)))
@@ -62,17 +62,20 @@ def test_counts_that_are_taken_cover_the_image_exactly(counts):
         ([[1.1, 388.33, 1.1, 388.33, 2.5, 388.33, 2.5, 388.33]], False),  # as in COCO train2017
         ([[3.3, 0, 3.3, 5, 3.3, 9]], False),
         ([[3.3, 0, 3.3, 5, 3.3, 9], TRIANGLE], True),
+        ([[520, 20, 530, 20, 530, 30]], False),  # outside the image
+        ([[490, 20, 530, 20, 530, 30]], True),
     ],
 )
 def test_polygons_have_area_if_they_enclose_some(polygons, expected):
     assert check(polygons) == polygons
-    assert has_area(polygons) == expected
+    assert has_area(polygons, height=500, width=500) == expected
 
 
 @given(st.lists(st.floats(-1e4, 1e4), min_size=3, max_size=9), st.floats(-1e4, 1e4))
 def test_an_outline_straight_along_an_axis_has_no_area(along, across):
-    assert not has_area([[value for x in along for value in (x, across)]])
-    assert not has_area([[value for y in along for value in (across, y)]])
+    for outline in ([(x, across) for x in along], [(across, y) for y in along]):
+        polygon = [value for point in outline for value in point]
+        assert not has_area([polygon], height=500, width=500)
 
 
 def test_polygons_of_two_points_are_left_out_beside_sound_ones():

@@ -38,7 +38,7 @@ def test_annotations_fit_their_masks(record):
     covered = np.zeros((64, 64), int)
     for annotation in record.annotations:
         assert check_segmentation(annotation.segmentation, height=64, width=64)
-        assert has_area(annotation.segmentation)
+        assert has_area(annotation.segmentation, height=64, width=64)
         mask = decode(annotation.segmentation)
         x, y, width, height = map(int, annotation.box)
         assert (x, y, width, height) == cv2.boundingRect(mask)
