@@ -113,8 +113,12 @@ def test_a_missing_file_is_refused(tmp_path):
         ({"bbox": [-10, 5, 10, 10]}, "box outside the image"),
         ({"bbox": [5, 20, 10, 10]}, "box outside the image"),
         ({"bbox": [5, -10, 10, 10]}, "box outside the image"),
-        ({"segmentation": [[5, 5, 15, 5, 9, 5]]}, "mask without area"),
-        ({"segmentation": {"size": [20, 30], "counts": [600]}}, "mask without area"),
+        ({"segmentation": [[5, 5, 15, 5, 9, 5]]}, "mask without area in the image"),
+        ({"segmentation": [[50, 5, 60, 5, 55, 9]]}, "mask without area in the image"),
+        (
+            {"segmentation": {"size": [20, 30], "counts": [600]}},
+            "mask without area in the image",
+        ),
     ],
 )
 def test_what_covers_nothing_is_dropped(tmp_path, changes, reason):
