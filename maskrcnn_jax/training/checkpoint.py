@@ -15,7 +15,7 @@ from maskrcnn_jax.data.records import Category
 from maskrcnn_jax.errors import InputError
 from maskrcnn_jax.experiment import ExperimentConfig
 from maskrcnn_jax.serialization import differences, from_json, to_json
-from maskrcnn_jax.training.state import TrainState, create_state, initial_variables
+from maskrcnn_jax.training.state import Tree, TrainState, initial_variables, merge, split
 
 # What a run cannot change once it has begun, and what of it does not touch training.
 _FIXED = ("model", "data", "input", "run.seed")
@@ -67,6 +67,18 @@ class Checkpoints:
         folder = self.directory / str(self._manager.latest_step())
         return self._restore(folder, state=ocp.args.StandardRestore(like))["state"]
 
+    def restore_weights(self, params: Tree, constants: dict[str, Tree]) -> tuple[Tree, Any]:
+        """``params`` and ``constants`` of the newest state, placed like the given ones."""
+        item = {"params": params, "constants": constants}
+        restore = ocp.args.PyTreeRestore(
+            item,
+            restore_args=ocp.checkpoint_utils.construct_restore_args(item),
+            partial_restore=True,
+        )
+        folder = self.directory / str(self._manager.latest_step())
+        state = self._restore(folder, state=restore)["state"]
+        return state["params"], state["constants"]
+
     def _restore(self, folder: Path, **items: Any) -> Any:
         try:
             return self._manager.restore(int(folder.name), args=ocp.args.Composite(**items))
@@ -96,19 +108,15 @@ def load_trained(workdir: Path) -> tuple[Run, dict[str, Any]]:
     checkpoints = Checkpoints(workdir)
     run = checkpoints.restore_run()
 
-    def first_state() -> TrainState:
-        variables = initial_variables(run.config.model.build(), seed=0)
-        optimizer = run.config.optimizer.build(lambda step: 0.0)
-        return create_state(variables, optimizer, run.config.model.frozen_modules())
-
+    model, frozen_modules = run.config.model.build(), run.config.model.frozen_modules()
     device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-    like = jax.tree.map(
+    params, constants = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device),
-        jax.eval_shape(first_state),
+        jax.eval_shape(lambda: split(initial_variables(model, seed=0), frozen_modules)),
     )
-    state = checkpoints.restore_state(like)  # whatever devices it was saved from
+    params, constants = checkpoints.restore_weights(params, constants)
     checkpoints.close()
-    return run, state.variables()
+    return run, merge(params, constants)
 
 
 def check_same_run(before: Run, now: Run, workdir: Path) -> Sequence[str]:
