@@ -15,7 +15,7 @@ from maskrcnn_jax.data.records import Category
 from maskrcnn_jax.errors import InputError
 from maskrcnn_jax.experiment import ExperimentConfig
 from maskrcnn_jax.serialization import differences, from_json, to_json
-from maskrcnn_jax.training.state import Tree, TrainState, initial_variables, merge, split
+from maskrcnn_jax.training.state import TrainState, Tree, initial_variables, merge, split
 
 # What a run cannot change once it has begun, and what of it does not touch training.
 _FIXED = ("model", "data", "input", "run.seed")
