@@ -13,14 +13,19 @@ _LARGEST = 2**63  # of ids as of other numbers
 _NAMES: dict[type, str] = {int: "an integer", str: "a string", list: "a list", dict: "an object"}
 
 
-def read_json_object(path: Traversable) -> dict:
-    """Reads a file that holds one JSON object."""
+def read_json(path: Traversable) -> Any:
+    """Reads a JSON file of the user."""
     try:
-        content = json.loads(path.read_bytes())
+        return json.loads(path.read_bytes())
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}.") from error
     except ValueError as error:  # broken JSON, or bytes that are no text
         raise InputError(f"{path}: is not valid JSON: {error}.") from error
+
+
+def read_json_object(path: Traversable) -> dict:
+    """Reads a file that holds one JSON object."""
+    content = read_json(path)
     if not isinstance(content, dict):
         raise InputError(f"{path}: holds {_describe(content)} where an object must be.")
     return content

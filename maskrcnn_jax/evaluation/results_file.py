@@ -1,6 +1,5 @@
 """Reading COCO results that somebody else wrote."""
 
-import json
 import math
 from pathlib import Path
 from typing import Any
@@ -56,12 +55,7 @@ def scorable_types(results: list[dict]) -> tuple[IouType, ...]:
 
 
 def _read_list(path: Path) -> list:
-    try:
-        content = json.loads(path.read_bytes())
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror or error}.") from error
-    except ValueError as error:  # broken JSON, or bytes that are no text
-        raise InputError(f"{path}: is not valid JSON: {error}.") from error
+    content = json_fields.read_json(path)
     if not isinstance(content, list):
         raise InputError(f"{path}: must hold a list of results, one object for each detection.")
     return content
