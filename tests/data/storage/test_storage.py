@@ -216,4 +216,5 @@ def test_tensorflow_is_not_imported():
         "import sys, maskrcnn_jax.data.datasets\n"
         "assert not {'tensorflow', 'torch'} & set(sys.modules)"
     )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert result.returncode == 0, result.stderr
