@@ -6,6 +6,7 @@ Shapes: b images, h w padded image size.
 """
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 import flax.linen as nn
 import jax
@@ -25,20 +26,32 @@ SIZE_MULTIPLE = 32
 
 @dataclass(frozen=True, kw_only=True)
 class PixelConfig:
-    """RGB statistics of the ImageNet training images, in units of 0-255."""
+    """How pixels (0-255) become the network's input.
 
+    ``mean`` and ``std`` are in the ``order`` of the channels that the network sees; the default is
+    that of the ImageNet training images.
+    """
+
+    order: Literal["rgb", "bgr"] = "rgb"
     mean: tuple[float, float, float] = (123.675, 116.28, 103.53)
     std: tuple[float, float, float] = (58.395, 57.12, 57.375)
 
 
 @dataclass(frozen=True, kw_only=True)
 class MaskRCNNConfig:
+    """``paste`` says how a predicted mask is put into the image.
+
+    "exact" samples it at the centres of the pixels under the box as it is; "whole_pixels" stretches
+    it over the box rounded outwards, as torchvision does.
+    """
+
     num_classes: int
     pixels: PixelConfig = field(default_factory=PixelConfig)
     backbone: ResNetConfig = field(default_factory=ResNetConfig)
     neck: FPNConfig = field(default_factory=FPNConfig)
     rpn: RPNConfig = field(default_factory=RPNConfig)
     roi: StandardRoIHeadConfig = field(default_factory=StandardRoIHeadConfig)
+    paste: Literal["exact", "whole_pixels"] = "exact"
 
     def build(self) -> "MaskRCNN":
         return MaskRCNN(self)
@@ -84,13 +97,14 @@ class MaskRCNN(nn.Module):
 def normalize(
     images: UInt8[Array, "b h w 3"], sizes: Int[Array, "b 2"], *, config: PixelConfig
 ) -> Float[Array, "b h w 3"]:
-    """(pixel - mean) / std in the real part of each image, 0 in its padding."""
+    """(pixel - mean) / std in the real part of each RGB image, 0 in its padding."""
     dtype = jnp.result_type(float)  # float32, float64 under x64
     height, width = images.shape[1:3]
     real = (jnp.arange(height)[:, None] < sizes[:, 0, None, None]) & (
         jnp.arange(width) < sizes[:, 1, None, None]
     )  # [b, h, w]
     mean, std = jnp.asarray(config.mean, dtype), jnp.asarray(config.std, dtype)
+    images = images if config.order == "rgb" else images[..., ::-1]
     return jnp.where(real[..., None], (images.astype(dtype) - mean) / std, 0)
 
 

@@ -114,7 +114,10 @@ class GroupNorm(nn.Module):
 
     config: GroupNormConfig
 
-    @nn.compact
+    def setup(self):
+        self.norm = nn.GroupNorm(num_groups=self.config.groups, epsilon=1e-5)
+        nn.share_scope(self, self.norm)  # its parameters are this module's own
+
     def __call__(self, x: Float[Array, "b *hw c"], valid: Array | None = None) -> Array:
         del valid
-        return nn.GroupNorm(num_groups=self.config.groups, epsilon=1e-5, name="norm")(x)
+        return self.norm(x)

@@ -185,6 +185,22 @@ def test_real_pixels_are_normalised_and_padding_is_zero():
     assert found.dtype == np.float32
 
 
+def test_a_network_for_bgr_sees_the_channels_the_other_way_round():
+    images = np.random.default_rng(0).integers(0, 256, (2, 5, 7, 3)).astype(np.uint8)
+    sizes = jnp.asarray([[3, 7], [5, 2]])
+    rgb, bgr = (
+        normalize(
+            jnp.asarray(images),
+            sizes,
+            config=PixelConfig(
+                order=order, mean=(10.0, 20.0, 30.0)[::step], std=(1.0, 2.0, 4.0)[::step]
+            ),
+        )
+        for order, step in (("rgb", 1), ("bgr", -1))
+    )
+    np.testing.assert_array_equal(bgr, rgb[..., ::-1])
+
+
 def test_mask_rcnn_r50_fpn_has_torchvisions_parameters():
     """Its 44,401,393 leave frozen norms out, and have boxes and a mask for background too."""
     config = MaskRCNNConfig(num_classes=90)  # torchvision's 91 count the background

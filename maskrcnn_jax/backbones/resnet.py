@@ -5,7 +5,7 @@ A stage l in 2..5 has stride 2^l; the contract of a backbone is ``{l: (b, h/2^l,
 
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -17,7 +17,10 @@ from maskrcnn_jax.ops.conv import conv_general_dilated
 
 STAGES = (2, 3, 4, 5)
 
-_BLOCKS = {
+Depth: TypeAlias = Literal[18, 34, 50, 101, 152]
+
+# Blocks of each stage.
+BLOCKS: dict[Depth, tuple[int, int, int, int]] = {
     18: (2, 2, 2, 2),
     34: (3, 4, 6, 3),
     50: (3, 4, 6, 3),
@@ -36,7 +39,7 @@ class ResNetConfig:
     the stem and the following stages that are not trained.
     """
 
-    depth: Literal[18, 34, 50, 101, 152] = 50
+    depth: Depth = 50
     width: int = 64
     groups: int = 1
     width_per_group: int = 64
@@ -144,7 +147,7 @@ class Stage(nn.Module):
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b _ _ d"]:
         block, expansion = (BasicBlock, 1) if self.config.depth < 50 else (Bottleneck, 4)
         channels = self.config.width * 2 ** (self.stage - 2) * expansion
-        for index in range(_BLOCKS[self.config.depth][self.stage - 2]):
+        for index in range(BLOCKS[self.config.depth][self.stage - 2]):
             stride = 2 if index == 0 and self.stage > 2 else 1
             x = block(self.config, channels, stride, name=f"block{index}")(x)
         return x

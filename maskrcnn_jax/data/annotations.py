@@ -56,7 +56,7 @@ class _Image:
 def read_annotations(path: Traversable) -> AnnotationFile:
     """Reads ``instances_<split>.json``. Raises ``InputError`` for what the module refuses."""
     content = json_fields.read_json_object(path)
-    categories = _read_categories(content, path)
+    categories = _categories(content, path)
     images = _read_images(content, path)
     labels = {category.id: label for label, category in enumerate(categories)}
     places = {image.id: place for place, image in enumerate(images)}
@@ -84,6 +84,11 @@ def read_annotations(path: Traversable) -> AnnotationFile:
     )
 
 
+def read_categories(path: Traversable) -> tuple[Category, ...]:
+    """The categories of an annotation file, in the order of their ids."""
+    return _categories(json_fields.read_json_object(path), path)
+
+
 def count_objects(annotations: Iterable[Annotation]) -> int:
     """Number of annotations that are not crowds."""
     return sum(not annotation.is_crowd for annotation in annotations)
@@ -102,7 +107,7 @@ def dropped_summary(dataset: Dataset) -> str | None:
     )
 
 
-def _read_categories(content: dict, path: Traversable) -> tuple[Category, ...]:
+def _categories(content: dict, path: Traversable) -> tuple[Category, ...]:
     categories = [
         Category(id=record["id"], name=json_fields.field(record, "name", str, where))
         for record, where in json_fields.records(content, "categories", path)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -24,14 +25,18 @@ class ImageDetections:
 
 
 def in_original_frame(
-    detections: Detections, *, resized: Sequence[int], original: Sequence[int]
+    detections: Detections,
+    *,
+    resized: Sequence[int],
+    original: Sequence[int],
+    paste: Literal["exact", "whole_pixels"],
 ) -> ImageDetections:
     """Takes the detections of one image (no batch axis) back to the image as it was in its file.
 
     ``resized`` is the (height, width) of the real pixels that the network saw, ``original`` that of
     the file. Each axis is scaled by its own exact ratio, then boxes are clipped to the image and
     those left without area dropped (Detectron2, modeling/postprocessing.py); masks are pasted into
-    the clipped boxes. Invalid entries disappear here.
+    the clipped boxes, or those in ``whole_pixels``. Invalid entries disappear here.
     """
     (height, width), (resized_height, resized_width) = original, resized
     height, width = int(height), int(width)
@@ -42,14 +47,28 @@ def in_original_frame(
     masks = np.asarray(detections.masks)
     segmentations = None
     if masks.shape[-1]:
-        pairs = zip(masks[kept], boxes[kept], strict=True)
-        segmentations = [rle.encode_pasted(m, b, height=height, width=width) for m, b in pairs]
+        pasted = [(masks[i], boxes[i]) for i in kept]
+        if paste == "whole_pixels":
+            pasted = [in_whole_pixels(mask, box) for mask, box in pasted]
+        segmentations = [rle.encode_pasted(m, b, height=height, width=width) for m, b in pasted]
     return ImageDetections(
         boxes=boxes[kept],
         scores=np.asarray(detections.scores)[kept],
         labels=np.asarray(detections.labels)[kept],
         segmentations=segmentations,
     )
+
+
+def in_whole_pixels(mask: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A mask [k, l] with a border of zeros, and the box it then covers, cut to whole pixels.
+
+    The box grows with the mask and its corners are cut towards zero; the last pixel is counted in
+    (torchvision, roi_heads.py: ``paste_masks_in_image``).
+    """
+    centre, half = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]) / 2
+    half = half * (np.array(mask.shape[::-1]) + 2) / np.array(mask.shape[::-1])
+    low, high = np.trunc(centre - half), np.trunc(centre + half)
+    return np.pad(mask, 1), np.concatenate([low, np.maximum(high, low) + 1])
 
 
 def annotated_objects(record: Record) -> ImageDetections:

@@ -41,9 +41,10 @@ def clip(boxes: Float[Array, "*n 4"], height: Array, width: Array) -> Float[Arra
     return jnp.clip(boxes, 0, limits)
 
 
-def is_nonempty(boxes: Float[Array, "*n 4"]) -> Bool[Array, "*n"]:
-    """True for finite boxes with both sides above zero."""
-    return jnp.isfinite(boxes).all(-1) & (boxes[..., 2:] > boxes[..., :2]).all(-1)
+def is_nonempty(boxes: Float[Array, "*n 4"], *, min_side: float = 0.0) -> Bool[Array, "*n"]:
+    """True for finite boxes with both sides above zero and not below ``min_side``."""
+    sides = boxes[..., 2:] - boxes[..., :2]
+    return jnp.isfinite(boxes).all(-1) & ((sides > 0) & (sides >= min_side)).all(-1)
 
 
 def encode(
@@ -67,12 +68,20 @@ def decode(
     deltas: Float[Array, "*#n 4"],
     anchors: Float[Array, "*#n 4"],
     weights: tuple[float, float, float, float],
+    *,
+    limit_shrinking: bool = False,
 ) -> Float[Array, "*n 4"]:
-    """Inverse of ``encode``; dw and dh are clamped above at ``MAX_LOG_SCALE``."""
+    """Inverse of ``encode``; dw and dh are clamped above at ``MAX_LOG_SCALE``.
+
+    With ``limit_shrinking`` also below, at its negative (MMDetection delta_xywh_bbox_coder.py).
+    """
     deltas = deltas / jnp.asarray(weights, deltas.dtype)
     centre_a, size_a = _centre_and_size(anchors)
     centre = deltas[..., :2] * size_a + centre_a
-    size = jnp.exp(jnp.minimum(deltas[..., 2:], MAX_LOG_SCALE)) * size_a
+    log_scale = jnp.minimum(deltas[..., 2:], MAX_LOG_SCALE)
+    if limit_shrinking:
+        log_scale = jnp.maximum(log_scale, -MAX_LOG_SCALE)
+    size = jnp.exp(log_scale) * size_a
     return jnp.concatenate([centre - 0.5 * size, centre + 0.5 * size], -1)
 
 

@@ -1,7 +1,7 @@
 """The box head: what is in a RoI, and where exactly.
 
 Shapes: n RoIs, o pooled side, c channels, k classes, k1 = k + 1 logits,
-r 4 * k deltas (4 if class-agnostic).
+r 4 * k deltas (4 if class-agnostic, 4 * k1 with those of the background).
 """
 
 from dataclasses import dataclass
@@ -19,10 +19,15 @@ _XAVIER = nn.initializers.variance_scaling(1.0, "fan_in", "uniform")
 
 @dataclass(frozen=True, kw_only=True)
 class BoxHeadConfig:
-    """``box_weights`` scale the deltas (dx, dy, dw, dh) to about unit variance."""
+    """``box_weights`` scale the deltas (dx, dy, dw, dh) to about unit variance.
+
+    ``background_deltas`` adds four outputs for the background, as torchvision has them; they take
+    no part in anything.
+    """
 
     hidden: int = 1024
     class_agnostic: bool = False
+    background_deltas: bool = False
     box_weights: tuple[float, float, float, float] = (10.0, 10.0, 5.0, 5.0)
     smooth_l1_beta: float = 0.0
 
@@ -44,7 +49,8 @@ class BoxHead(nn.Module):
         x = pooled.reshape(*pooled.shape[:-3], -1)
         x = nn.relu(nn.Dense(self.config.hidden, kernel_init=_XAVIER, name="fc1")(x))
         x = nn.relu(nn.Dense(self.config.hidden, kernel_init=_XAVIER, name="fc2")(x))
-        boxes_per_roi = 1 if self.config.class_agnostic else self.num_classes
+        boxes_per_roi = self.num_classes + self.config.background_deltas
+        boxes_per_roi = 1 if self.config.class_agnostic else boxes_per_roi
         logits = nn.Dense(
             self.num_classes + 1, kernel_init=nn.initializers.normal(0.01), name="classes"
         )(x)

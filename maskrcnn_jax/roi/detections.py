@@ -16,11 +16,17 @@ from maskrcnn_jax.structures import Detections
 
 @dataclass(frozen=True, kw_only=True)
 class DetectionConfig:
-    """Of all boxes that score above ``score_threshold`` the best after NMS within each class."""
+    """Of all boxes that score above ``score_threshold`` the best after NMS within each class.
+
+    Boxes with a side below ``min_side`` pixels are dropped before NMS. ``limit_shrinking`` is that
+    of ``ops.boxes.decode``.
+    """
 
     score_threshold: float = 0.05
     iou_threshold: float = 0.5
     max_detections: int = 100
+    min_side: float = 0.0
+    limit_shrinking: bool = False
 
 
 def decode_boxes(
@@ -29,10 +35,12 @@ def decode_boxes(
     size: Int[Array, "2"],
     *,
     weights: tuple[float, float, float, float],
+    limit_shrinking: bool = False,
 ) -> Float[Array, "n q 4"]:
     """The refined box of each RoI for each class, clipped to the image."""
     deltas = deltas.reshape(*deltas.shape[:-1], -1, 4)
-    return box_ops.clip(box_ops.decode(deltas, boxes[:, None], weights), size[0], size[1])
+    refined = box_ops.decode(deltas, boxes[:, None], weights, limit_shrinking=limit_shrinking)
+    return box_ops.clip(refined, size[0], size[1])
 
 
 def detect(
@@ -44,14 +52,17 @@ def detect(
 ) -> Detections:
     """Picks the final detections; their masks have side 0 until a mask head fills them in.
 
-    Every pair of RoI and class is a candidate. ``boxes`` has one box for each class, or one for
-    all. RoIs with values that are not finite are left out.
+    Every pair of RoI and class is a candidate. ``boxes`` has one box for each class (what comes
+    after those is ignored), or one for all. RoIs with values that are not finite are left out.
     """
     num_rois, num_classes = probabilities.shape[0], probabilities.shape[1] - 1
     finite = jnp.isfinite(probabilities).all(-1) & jnp.isfinite(boxes).all((-1, -2))
     scores = probabilities[:, :num_classes]
+    boxes = jnp.broadcast_to(boxes[:, :num_classes], (num_rois, num_classes, 4))
     candidates = (scores > config.score_threshold) & (valid & finite)[:, None]  # [n, k]
-    boxes = jnp.broadcast_to(boxes, (num_rois, num_classes, 4)).reshape(-1, 4)
+    if config.min_side > 0:
+        candidates &= box_ops.is_nonempty(boxes, min_side=config.min_side)
+    boxes = boxes.reshape(-1, 4)
     labels = jnp.tile(jnp.arange(num_classes), num_rois)
     kept = nms(
         boxes,

@@ -4,7 +4,7 @@ A mask head has two verbs. ``loss(features, positives, truth)`` takes samples th
 where valid and returns loss terms; ``predict(features, detections)`` fills in their masks.
 
 Shapes: b images, s positives, d detections, n RoIs of all images, o pooled side, c channels, k side
-of the mask (2 * o), q classes (1 if class-agnostic).
+of the mask (2 * o), q classes (1 if class-agnostic, one more with the background).
 """
 
 import dataclasses
@@ -19,7 +19,7 @@ from jaxtyping import Array, Bool, Float, Int
 from maskrcnn_jax.losses import LossTerm, binary_cross_entropy
 from maskrcnn_jax.norms import NormConfig
 from maskrcnn_jax.ops.conv import conv_general_dilated
-from maskrcnn_jax.roi.mask_targets import mask_targets
+from maskrcnn_jax.roi.mask_targets import MaskTargetConfig, mask_targets
 from maskrcnn_jax.roi.pooling import RoIAlignConfig, pool
 from maskrcnn_jax.structures import Detections, GroundTruth, Samples
 
@@ -30,13 +30,19 @@ _MSRA = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
 
 @dataclass(frozen=True, kw_only=True)
 class FCNMaskHeadConfig:
-    """``num_convs`` 3x3 convolutions, one doubling of the resolution, a 1x1 predictor."""
+    """``num_convs`` 3x3 convolutions, one doubling of the resolution, a 1x1 predictor.
+
+    ``background_mask`` adds a mask for the background, as torchvision has it; it takes no part in
+    anything.
+    """
 
     pooling: RoIAlignConfig = field(default_factory=lambda: RoIAlignConfig(output_size=14))
     num_convs: int = 4
     channels: int = 256
     norm: NormConfig | None = None
     class_agnostic: bool = False
+    background_mask: bool = False
+    targets: MaskTargetConfig = field(default_factory=MaskTargetConfig)
 
     def build(self, num_classes: int) -> "FCNMaskHead":
         return FCNMaskHead(self, num_classes)
@@ -51,9 +57,11 @@ class FCNMaskHead(nn.Module):
     ) -> dict[str, LossTerm]:
         """Mask loss over the positive samples."""
         logits = self._logits(features, positives.boxes, positives.valid)
-        targets = jax.vmap(lambda truth, s: mask_targets(truth, s, side=logits.shape[-2]))(
-            truth, positives
-        )
+        targets = jax.vmap(
+            lambda truth, positives: mask_targets(
+                truth, positives, side=logits.shape[-2], config=self.config.targets
+            )
+        )(truth, positives)
         labels, valid = positives.labels.reshape(-1), positives.valid.reshape(-1)
         targets = targets.reshape(-1, *targets.shape[2:])
         return {"roi_mask": mask_loss(logits, targets, labels, valid)}
@@ -87,7 +95,7 @@ class FCNMaskHead(nn.Module):
                 x = config.norm.build(f"norm{index + 1}")(x, valid.reshape(-1))
             x = nn.relu(x)
         x = nn.relu(Upsample(config.channels, name="upsample")(x))
-        num_masks = 1 if config.class_agnostic else self.num_classes
+        num_masks = 1 if config.class_agnostic else self.num_classes + config.background_mask
         return nn.Dense(num_masks, kernel_init=nn.initializers.normal(0.001), name="predictor")(x)
 
 
@@ -107,7 +115,7 @@ class Upsample(nn.Module):
 
 def mask_loss(
     logits: Float[Array, "n k k q"],
-    targets: Bool[Array, "n k k"],
+    targets: Float[Array, "n k k"],
     labels: Int[Array, " n"],
     valid: Bool[Array, " n"],
 ) -> LossTerm:

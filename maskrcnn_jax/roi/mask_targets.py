@@ -3,19 +3,34 @@
 Shapes: g ground-truth objects, m n bitmap size, s samples, k side of the target.
 """
 
+from dataclasses import dataclass
+
 import jax.numpy as jnp
-from jaxtyping import Array, Bool
+from jaxtyping import Array, Float
 
 from maskrcnn_jax.ops.roi_align import roi_align
 from maskrcnn_jax.ops.sampling_grid import Maps
 from maskrcnn_jax.structures import GroundTruth, Samples
 
 
-def mask_targets(truth: GroundTruth, positives: Samples, *, side: int) -> Bool[Array, "s k k"]:
+@dataclass(frozen=True, kw_only=True)
+class MaskTargetConfig:
+    """Detectron2 cuts the averages at one half; torchvision leaves them ``soft``.
+
+    ``half_pixel`` is RoIAlign's, see ``RoIAlignConfig``.
+    """
+
+    soft: bool = False
+    half_pixel: bool = True
+
+
+def mask_targets(
+    truth: GroundTruth, positives: Samples, *, side: int, config: MaskTargetConfig
+) -> Float[Array, "s k k"]:
     """The matched object's mask inside each sample's box, at ``side`` x ``side``.
 
-    The bitmap is averaged over each cell as RoIAlign does (adaptive samples, half-pixel centres)
-    and cut at one half, as Detectron2 does with bitmaps. Invalid samples are empty.
+    The bitmap is averaged over each cell as RoIAlign does, with adaptive samples. Invalid samples
+    are empty.
     """
     height, width = truth.masks.shape[-2:]
     matched, valid = positives.matched, positives.valid
@@ -31,12 +46,13 @@ def mask_targets(truth: GroundTruth, positives: Samples, *, side: int) -> Bool[A
         maps,
         output_size=side,
         samples_per_cell=None,
-        half_pixel=True,
+        half_pixel=config.half_pixel,
         # A positive box reaches at most twice its object's box (IoU >= 0.5), and that box at most
         # three times the mask's frame; of masks still smaller than their boxes a part is missed.
         longest_side=6 * max(height, width),
     )[..., 0]
-    return (averages >= 0.5) & valid[:, None, None]
+    targets = averages if config.soft else (averages >= 0.5).astype(averages.dtype)
+    return jnp.where(valid[:, None, None], targets, 0)
 
 
 def _in_bitmap(boxes: Array, frames: Array, valid: Array, height: int, width: int) -> Array:

@@ -77,7 +77,13 @@ class StandardRoIHead(nn.Module):
         logits, deltas = self.box_head(pooled)
 
         def for_one_image(probabilities, deltas, proposals, size):
-            boxes = decode_boxes(deltas, proposals.boxes, size, weights=config.box.box_weights)
+            boxes = decode_boxes(
+                deltas,
+                proposals.boxes,
+                size,
+                weights=config.box.box_weights,
+                limit_shrinking=config.detections.limit_shrinking,
+            )
             return detect(probabilities, boxes, proposals.valid, config=config.detections)
 
         detections = jax.vmap(for_one_image)(jax.nn.softmax(logits), deltas, proposals, sizes)

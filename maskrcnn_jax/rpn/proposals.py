@@ -19,11 +19,17 @@ BOX_WEIGHTS = (1.0, 1.0, 1.0, 1.0)
 
 @dataclass(frozen=True, kw_only=True)
 class ProposalConfig:
-    """``before_nms`` boxes of each level enter NMS; the ``after_nms`` best of all levels leave."""
+    """``before_nms`` boxes of each level enter NMS; the ``after_nms`` best of all levels leave.
+
+    Boxes with a side below ``min_side`` pixels are dropped, those without area always.
+    ``limit_shrinking`` is that of ``ops.boxes.decode``.
+    """
 
     before_nms: int
     after_nms: int
     iou_threshold: float = 0.7
+    min_side: float = 0.0
+    limit_shrinking: bool = False
 
 
 def propose(
@@ -55,13 +61,15 @@ def _level_proposals(
     logits: Array, deltas: Array, anchors: Array, size: Array, config: ProposalConfig
 ) -> tuple[Array, Array, Array]:
     scores, best = jax.lax.top_k(logits, min(config.before_nms, logits.shape[0]))
-    boxes = box_ops.decode(deltas[best], anchors[best], BOX_WEIGHTS)
+    boxes = box_ops.decode(
+        deltas[best], anchors[best], BOX_WEIGHTS, limit_shrinking=config.limit_shrinking
+    )
     finite = jnp.isfinite(boxes).all(-1) & jnp.isfinite(scores)
     boxes = box_ops.clip(jnp.where(finite[:, None], boxes, 0), size[0], size[1])
     kept = nms(
         boxes,
         scores,
-        finite & box_ops.is_nonempty(boxes),
+        finite & box_ops.is_nonempty(boxes, min_side=config.min_side),
         iou_threshold=config.iou_threshold,
         num_outputs=config.after_nms,
     )

@@ -5,6 +5,7 @@ Shapes: b images, n anchors of an image, s sampled anchors.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 import flax.linen as nn
 import jax
@@ -24,7 +25,11 @@ Features = Mapping[int, Float[Array, "b _ _ c"]]
 
 @dataclass(frozen=True, kw_only=True)
 class RPNConfig:
-    """``smooth_l1_beta`` 0 makes the box loss plain L1."""
+    """``smooth_l1_beta`` 0 makes the box loss plain L1.
+
+    Both losses are sums over the sampled anchors, divided by the number of samples wanted
+    (Detectron2), or by the number that were found (torchvision, MMDetection).
+    """
 
     anchors: AnchorConfig = field(default_factory=AnchorConfig)
     sampling: AnchorSamplingConfig = field(default_factory=AnchorSamplingConfig)
@@ -35,6 +40,7 @@ class RPNConfig:
         default_factory=lambda: ProposalConfig(before_nms=1000, after_nms=1000)
     )
     smooth_l1_beta: float = 0.0
+    divided_by: Literal["wanted", "found"] = "wanted"
 
     def build(self) -> "RPN":
         return RPN(self)
@@ -100,7 +106,7 @@ def rpn_losses(
     *,
     config: RPNConfig,
 ) -> dict[str, LossTerm]:
-    """Objectness and box loss, both divided by ``num_samples`` per image, found or not."""
+    """Objectness and box loss, both divided by the same number of samples."""
     chosen = jnp.take_along_axis(logits, targets.indices, axis=1)  # [b, s]
     chosen_deltas = jnp.take_along_axis(deltas, targets.indices[..., None], axis=1)  # [b, s, 4]
     wanted = box_ops.encode(targets.boxes, anchors[targets.indices], BOX_WEIGHTS)
@@ -111,7 +117,9 @@ def rpn_losses(
         jnp.broadcast_to(targets.positive[..., None], wanted.shape),
         beta=config.smooth_l1_beta,
     )
-    count = jnp.asarray(logits.shape[0] * config.sampling.num_samples, logits.dtype)
+    count = objectness.count
+    if config.divided_by == "wanted":
+        count = jnp.asarray(logits.shape[0] * config.sampling.num_samples, logits.dtype)
     return {
         "rpn_objectness": LossTerm(objectness.sum, count),
         "rpn_box": LossTerm(box.sum, count),

@@ -25,7 +25,7 @@ def detections(*, side=7):
 
 
 def convert(found):
-    return in_original_frame(found, resized=RESIZED, original=ORIGINAL)
+    return in_original_frame(found, resized=RESIZED, original=ORIGINAL, paste="exact")
 
 
 def test_boxes_are_scaled_by_axis_clipped_and_dropped_when_outside():
@@ -107,3 +107,43 @@ def test_annotated_objects_are_a_perfect_detector():
     assert rle.extent(found.segmentations[0]) == [10, 20, 30, 40]
     nothing = annotated_objects(dataclasses.replace(record, annotations=()))
     assert nothing.boxes.shape == (0, 4)
+
+
+def slow_interpolation(mask, height, width):
+    """torch's bilinear ``interpolate`` with ``align_corners=False``, pixel by pixel."""
+    out = np.zeros((height, width))
+    for y, x in np.ndindex(height, width):
+        places = []
+        for i, (size, cells) in ((y, (height, mask.shape[0])), (x, (width, mask.shape[1]))):
+            position = max((i + 0.5) * cells / size - 0.5, 0)
+            low = int(position)
+            places.append((low, min(low + 1, cells - 1), position - low))
+        (y0, y1, fy), (x0, x1, fx) = places
+        top = mask[y0, x0] * (1 - fx) + mask[y0, x1] * fx
+        out[y, x] = top * (1 - fy) + (mask[y1, x0] * (1 - fx) + mask[y1, x1] * fx) * fy
+    return out
+
+
+@pytest.mark.parametrize(
+    "box",
+    [[20.3, 11.8, 71.6, 60.2], [-0.0, 0.2, 30.9, 40.0], [90.5, 70.1, 100.0, 80.0], [5, 5, 5.3, 9]],
+)
+def test_whole_pixels_are_torchvisions_paste(box):
+    """Border of zeros, box grown alike and cut to integers, resized to its pixels, cropped."""
+    height, width = 80, 100
+    mask = np.random.default_rng(5).random((14, 14))
+    box = np.array(box)
+    centre, half = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]) / 2 * 16 / 14
+    x1, y1, x2, y2 = (int(v) for v in [*(centre - half), *(centre + half)])
+    patch = slow_interpolation(np.pad(mask, 1), max(y2 - y1 + 1, 1), max(x2 - x1 + 1, 1))
+    canvas = np.zeros((height + 400, width + 400))
+    canvas[y1 + 200 : y1 + 200 + patch.shape[0], x1 + 200 : x1 + 200 + patch.shape[1]] = patch
+    expected = canvas[200 : 200 + height, 200 : 200 + width] >= 0.5
+
+    found = Detections(
+        boxes=box[None], scores=np.ones(1), labels=np.zeros(1, int), masks=mask[None],
+        valid=np.ones(1, bool),
+    )  # fmt: skip
+    size = (height, width)
+    pasted = in_original_frame(found, resized=size, original=size, paste="whole_pixels")
+    np.testing.assert_array_equal(rle.decode(pasted.segmentations[0]), expected)

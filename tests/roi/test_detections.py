@@ -131,3 +131,24 @@ def test_boxes_are_decoded_for_each_class_and_clipped(boxes_per_roi):
         x, y = (x1 + x2) / 2 + dx * (x2 - x1), (y1 + y2) / 2 + dy * (y2 - y1)
         box = [x - width / 2, y - height / 2, x + width / 2, y + height / 2]
         np.testing.assert_allclose(found[i, label], np.clip(box, 0, [90, 50, 90, 50]), rtol=1e-4)
+
+
+def test_boxes_with_a_short_side_are_dropped_before_nms():
+    config = dataclasses.replace(CONFIG, min_side=16.0)
+    probabilities, boxes, valid = random_rois(6)
+    sides = (boxes[..., 2:] - boxes[..., :2]).min(-1)
+    assert (sides < 16).any()
+    assert (sides > 16).any()
+    found = jit_detect(probabilities, boxes, valid, config=config)
+    without = np.where(sides < 16, 0, probabilities[:, :K])
+    probabilities = np.concatenate([without, probabilities[:, K:]], axis=1)
+    expected = jit_detect(probabilities, boxes, valid)
+    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_the_box_of_the_background_takes_no_part():
+    probabilities, boxes, valid = random_rois(7)
+    more = np.concatenate([boxes, np.full((NUM_ROIS, 1, 4), 7, np.float32)], axis=1)
+    a, b = jit_detect(probabilities, boxes, valid), jit_detect(probabilities, more, valid)
+    np.testing.assert_array_equal(a.boxes, b.boxes)

@@ -23,7 +23,7 @@ def random_logits(seed, *, count=6, side=8, classes=K):
     rng = np.random.default_rng(seed)
     return {
         "logits": jnp.asarray(rng.normal(size=(count, side, side, classes)), jnp.float32),
-        "targets": jnp.asarray(rng.random((count, side, side)) < 0.5),
+        "targets": jnp.asarray(rng.random((count, side, side)) < 0.5, jnp.float32),
         "labels": jnp.asarray(rng.integers(0, K, count)),
         "valid": jnp.arange(count) < count - 2,
     }
@@ -41,7 +41,7 @@ def test_the_loss_equals_the_slow_loop(classes):
     for i in range(4):
         channel = int(given["labels"][i]) if classes > 1 else 0
         p = 1 / (1 + np.exp(-np.float64(given["logits"][i, :, :, channel])))
-        expected -= np.where(given["targets"][i], np.log(p), np.log(1 - p)).sum()
+        expected -= np.where(given["targets"][i] > 0, np.log(p), np.log(1 - p)).sum()
     loss = mask_loss(**given)
     np.testing.assert_allclose(loss.sum, expected, rtol=1e-5)
     assert loss.count == 4 * 8 * 8
@@ -63,7 +63,7 @@ def test_invalid_entries_may_hold_anything():
     valid = given["valid"]
     spoilt = {
         "logits": jnp.where(valid[:, None, None, None], given["logits"], jnp.nan),
-        "targets": jnp.where(valid[:, None, None], given["targets"], True),
+        "targets": jnp.where(valid[:, None, None], given["targets"], jnp.nan),
         "labels": jnp.where(valid, given["labels"], 2**30),
         "valid": valid,
     }

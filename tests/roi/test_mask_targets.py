@@ -7,14 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from maskrcnn_jax.roi.mask_targets import mask_targets
+from maskrcnn_jax.roi.mask_targets import MaskTargetConfig, mask_targets
 from maskrcnn_jax.structures import GroundTruth, Samples
 from tests import tiny
 
 SIDE = 14
 HEIGHT, WIDTH = 48, 64  # of the image, for full-image frames
 
-jit_targets = jax.jit(mask_targets, static_argnames="side")
+jit_targets = jax.jit(partial(mask_targets, config=MaskTargetConfig()), static_argnames="side")
 
 
 def truth_of(masks, frames):
@@ -177,3 +177,28 @@ def test_invalid_samples_are_empty_and_change_nothing(garbage):
     found = jit_targets(truth, spoilt, side=SIDE)
     np.testing.assert_array_equal(found[valid], clean[valid])
     assert not np.asarray(found)[~valid].any()
+
+
+def test_soft_targets_are_the_averages_that_are_cut_otherwise():
+    rng = np.random.default_rng(3)
+    frame = [0, 0, WIDTH, HEIGHT]
+    truth = truth_of([rng.random((HEIGHT, WIDTH)) < 0.5], [frame])
+    positives = positives_of([[4, 3, 61, 40], [0, 0, 9, 9]], [0, 0], valid=[True, False])
+    soft, cut = (
+        np.asarray(mask_targets(truth, positives, side=SIDE, config=MaskTargetConfig(soft=soft)))
+        for soft in (True, False)
+    )
+    assert ((soft > 0) & (soft < 1)).any()
+    np.testing.assert_array_equal(cut, soft >= 0.5)
+    assert not soft[1].any()
+
+
+def test_without_the_half_pixel_a_target_is_the_bitmap_shifted_by_half_a_pixel():
+    mask = np.random.default_rng(4).random((HEIGHT, WIDTH)) < 0.5
+    truth = truth_of([mask], [[0, 0, WIDTH, HEIGHT]])
+    config = MaskTargetConfig(soft=True, half_pixel=False)
+    # Cells of one pixel, each seen at its centre: with the shift that is the pixel itself.
+    shifted = mask_targets(
+        truth, positives_of([[9.5, 5.5, 23.5, 19.5]], [0]), side=14, config=config
+    )
+    np.testing.assert_allclose(shifted[0], mask[6:20, 10:24], atol=1e-6)

@@ -31,7 +31,7 @@ def slow_anchors(config, level, height, width):
 )
 def test_anchors_equal_the_slow_loop(level, height, width, scales, ratios):
     config = AnchorConfig(scales=tuple(scales), ratios=tuple(ratios))
-    anchors = level_anchors(config, level, height, width)
+    anchors = level_anchors(config, level, (height, width), image=(0, 0))
     assert anchors.shape == (height * width * config.per_cell, 4)
     expected = slow_anchors(config, level, height, width)
     np.testing.assert_allclose(anchors, expected, rtol=1e-12, atol=1e-12)
@@ -51,7 +51,7 @@ def test_anchors_are_detectron2s():
         ]
     )
     expected = np.concatenate([cell, cell + np.array([4, 0, 4, 0])])
-    np.testing.assert_allclose(level_anchors(config, 2, 1, 2), expected, rtol=1e-12)
+    np.testing.assert_allclose(level_anchors(config, 2, (1, 2), image=(0, 0)), expected, rtol=1e-12)
 
 
 def test_the_default_sizes_are_32_to_512():
@@ -65,7 +65,21 @@ def test_the_default_sizes_are_32_to_512():
 
 @pytest.mark.parametrize("level", [2, 6])
 def test_a_cells_anchors_are_centred_on_its_top_left_corner(level):
-    anchors = level_anchors(AnchorConfig(ratios=(1.0,)), level, 3, 4).reshape(3, 4, 4)
+    anchors = level_anchors(AnchorConfig(ratios=(1.0,)), level, (3, 4), image=(0, 0)).reshape(
+        3, 4, 4
+    )
     centres = (anchors[..., :2] + anchors[..., 2:]) / 2
     np.testing.assert_array_equal(centres[0, 0], [0, 0])
     np.testing.assert_array_equal(centres[2, 3], [3 * 2**level, 2 * 2**level])
+
+
+def test_torchvisions_anchors_are_rounded_and_spaced_by_whole_parts():
+    """Level 6 of an image of 800 x 1088: 13 x 17 cells, 800 // 13 = 61 and 1088 // 17 = 64."""
+    shapes = {2: (200, 272), 6: (13, 17)}
+    anchors = pyramid_anchors(AnchorConfig(like_torchvision=True), shapes)
+    # 32 / sqrt(.5) / 2 = 22.6, 32 * sqrt(.5) / 2 = 11.3
+    cell = np.array([[-23, -11, 23, 11], [-16, -16, 16, 16], [-11, -23, 11, 23]])
+    np.testing.assert_array_equal(anchors[2][:3], cell)
+    np.testing.assert_array_equal(anchors[2][-3:], cell + np.tile([271 * 4, 199 * 4], 2))
+    coarse = anchors[6].reshape(13, 17, 3, 4)
+    np.testing.assert_array_equal(coarse[5, 7] - coarse[0, 0], np.tile([7 * 64, 5 * 61], (3, 2)))

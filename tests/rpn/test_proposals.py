@@ -140,3 +140,32 @@ def test_no_gradient_flows_back():
 
     gradients = jax.jit(jax.grad(total, argnums=(0, 1)))(*random_outputs(5))
     assert not any(np.any(leaf) for leaf in jax.tree.leaves(gradients))
+
+
+def test_boxes_with_a_short_side_are_dropped():
+    logits, deltas = random_outputs(8)
+    everything = dataclasses.replace(CONFIG, iou_threshold=1.0)
+    sides = [
+        (found.boxes[:, 2:] - found.boxes[:, :2])[found.valid].min()
+        for found in (
+            proposals(logits, deltas, config=dataclasses.replace(everything, min_side=side))
+            for side in (0.0, 12.0)
+        )
+    ]
+    assert sides[0] < 12 <= sides[1]
+
+
+def test_shrinking_is_limited_on_request():
+    logits, deltas = random_outputs(9)
+    deltas = {
+        level: np.where(np.arange(4) > 1, -9, x).astype(np.float32) for level, x in deltas.items()
+    }
+    free, limited = (
+        proposals(logits, deltas, config=dataclasses.replace(CONFIG, limit_shrinking=limit))
+        for limit in (False, True)
+    )
+    smallest = 16 * 2**-0.5 * 16 / 1000  # an anchor's shorter side, shrunk by 1000 / 16
+    assert (free.boxes[:, 2] - free.boxes[:, 0])[free.valid].max() < smallest
+    inside = limited.valid & (limited.boxes > 1).all(-1) & (limited.boxes[:, 2] < 89)
+    assert inside.any()
+    assert (limited.boxes[:, 2] - limited.boxes[:, 0])[inside].min() > 0.9 * smallest

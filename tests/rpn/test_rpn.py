@@ -141,3 +141,16 @@ def test_loss_and_predict_share_parameters_and_have_their_own_numbers_of_proposa
     proposals, with_predict = jax.eval_shape(predict, keys[0], FEATURES, SIZES)
     assert proposals.boxes.shape == (2, 7, 4)
     assert with_loss == with_predict
+
+
+def test_losses_can_be_divided_by_the_samples_that_were_found():
+    rng = np.random.default_rng(0)
+    anchors = jnp.asarray(tiny.random_boxes(rng, 30))
+    outputs = jax.tree.map(jnp.asarray, (rng.normal(size=(2, 30)), rng.normal(size=(2, 30, 4))))
+    targets = random_targets(1, 30)
+    wanted = rpn_losses(*outputs, anchors, targets, config=CONFIG)
+    config = dataclasses.replace(CONFIG, divided_by="found")
+    found = rpn_losses(*outputs, anchors, targets, config=config)
+    for name, term in found.items():
+        assert term.sum == wanted[name].sum
+        assert term.count == 2 * 12 < wanted[name].count

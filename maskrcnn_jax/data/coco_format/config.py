@@ -3,14 +3,18 @@
 import functools
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal, TypeAlias
 
+from maskrcnn_jax.data.category_labels import labelled_by_id
 from maskrcnn_jax.data.coco_format.builder import CocoFormat
 from maskrcnn_jax.data.coco_format.download import SPLITS, download_split
 from maskrcnn_jax.data.coco_format.layout import SplitFiles, find_split, fingerprint
 from maskrcnn_jax.data.records import Dataset
 from maskrcnn_jax.data.storage import stored_dataset
 from maskrcnn_jax.errors import InputError, did_you_mean
+
+# Labels count the categories that there are, in the order of their ids, or are the ids less one.
+Labels: TypeAlias = Literal["contiguous", "category_ids"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,11 +28,13 @@ class CocoFormatConfig:
     root: Path
     train_split: str = "train"
     eval_split: str = "val"
+    labels: Labels = "contiguous"
     # Where the stored data sets go. None: $TFDS_DATA_DIR, or else ~/tensorflow_datasets.
     cache_dir: Path | None = None
 
     def build(self, split: str) -> Dataset:
-        return _build(find_split(self.root, split), cache_dir=self.cache_dir)
+        files = find_split(self.root, split)
+        return _labelled(_stored(files, cache_dir=self.cache_dir), self.labels)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,11 +44,15 @@ class Coco2017Config:
     train_split: ClassVar[str] = "train2017"
     eval_split: ClassVar[str] = "val2017"
     root: Path | None = None
+    labels: Labels = "contiguous"
     cache_dir: Path | None = None
 
     def build(self, split: str) -> Dataset:
+        return _labelled(self._stored(split), self.labels)
+
+    def _stored(self, split: str) -> Dataset:
         if self.root is not None:
-            return _build(find_split(self.root, split), cache_dir=self.cache_dir)
+            return _stored(find_split(self.root, split), cache_dir=self.cache_dir)
         if split not in SPLITS:
             raise InputError(f"COCO 2017 has no split {split!r}.{did_you_mean(split, SPLITS)}")
         return stored_dataset(
@@ -54,7 +64,11 @@ class Coco2017Config:
         )
 
 
-def _build(files: SplitFiles, *, cache_dir: Path | None) -> Dataset:
+def _labelled(dataset: Dataset, labels: Labels) -> Dataset:
+    return labelled_by_id(dataset) if labels == "category_ids" else dataset
+
+
+def _stored(files: SplitFiles, *, cache_dir: Path | None) -> Dataset:
     builder = CocoFormat(
         lambda _: files,
         configuration=f"{files.name}-{files.split}-{fingerprint(files)}",
