@@ -1,6 +1,7 @@
-"""Evaluates a run, or existing results, by the COCO metrics.
+"""Evaluates a run, weights of another system, or existing results, by the COCO metrics.
 
 python eval.py --workdir DIR [--split NAME]
+python eval.py --init.checkpoint WEIGHTS [--preset NAME] --data.root COCO
 python eval.py --results RESULTS.json --annotations GROUND_TRUTH.json
 """
 
@@ -16,7 +17,11 @@ import numpy as np
 import tyro
 from tqdm import tqdm
 
+import configs
 from maskrcnn_jax import cli
+from maskrcnn_jax.convert.config import InitConfig
+from maskrcnn_jax.convert.recognise import print_notes, recognise_experiment
+from maskrcnn_jax.convert.weights import load_detector, read_weights
 from maskrcnn_jax.data.annotations import dropped_summary
 from maskrcnn_jax.data.config import InputConfig
 from maskrcnn_jax.data.datasets import DatasetConfig
@@ -28,6 +33,7 @@ from maskrcnn_jax.evaluation.ground_truth import read_truth, truth_of
 from maskrcnn_jax.evaluation.results import coco_records, in_original_frame
 from maskrcnn_jax.evaluation.results_file import read_results, scorable_types
 from maskrcnn_jax.evaluation.tables import class_table, summary_table
+from maskrcnn_jax.experiment import check_num_classes
 from maskrcnn_jax.files import write_json
 from maskrcnn_jax.maskrcnn import MaskRCNNConfig
 from maskrcnn_jax.training.checkpoint import load_trained
@@ -45,6 +51,21 @@ class RunArguments:
     # Where to write; None: WORKDIR/eval/SPLIT.
     out: Path | None = None
     # As in training, unless given otherwise here.
+    data: DatasetConfig
+    input: InputConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightsArguments:
+    """Scores weights that no run of train.py made."""
+
+    init: InitConfig
+    # Says model, data and input; None: what the weights show, on COCO 2017.
+    preset: str | None = None
+    split: str | None = None
+    # Folder for results.json and metrics.json; None writes nothing.
+    out: Path | None = None
+    model: MaskRCNNConfig
     data: DatasetConfig
     input: InputConfig
 
@@ -75,17 +96,48 @@ def evaluate_run(options: Sequence[str], workdir: Path) -> None:
         raise InputError(
             f"{dataset.name} has other categories than the data that {workdir} was trained on"
         )
+    out = arguments.out or workdir / "eval" / split
+    evaluate_dataset(dataset, arguments.input, run.config.model, variables, out=out)
+
+
+def evaluate_weights(options: Sequence[str], checkpoint: Path, preset: str | None) -> None:
+    """As ``evaluate_run``, for weights that no run of train.py made."""
+    weights = read_weights(checkpoint)
+    base = recognise_experiment(weights) if preset is None else configs.load(preset)
+    arguments = cli.parse(
+        WeightsArguments,
+        options,
+        prog="eval.py",
+        description=__doc__,
+        default=WeightsArguments(
+            init=base.init, preset=preset, model=base.model, data=base.data, input=base.input
+        ),
+    )
+    dataset = arguments.data.build(arguments.split or arguments.data.eval_split)
+    check_num_classes(dataset, arguments.model)
+    print_notes(weights, arguments.model)
+    variables = load_detector(weights, arguments.model, init=arguments.init)
+    evaluate_dataset(dataset, arguments.input, arguments.model, variables, out=arguments.out)
+
+
+def evaluate_dataset(
+    dataset: Dataset,
+    config: InputConfig,
+    model: MaskRCNNConfig,
+    variables: dict,
+    *,
+    out: Path | None,
+) -> None:
+    """Predicts all images, prints the tables, and writes results and metrics."""
     if dropped := dropped_summary(dataset):
         print(dropped)
-    results = predict_dataset(dataset, arguments.input, run.config.model, variables)
-    iou_types: tuple[IouType, ...] = ("bbox", "segm")
-    if run.config.model.roi.mask is None:
-        iou_types = ("bbox",)
+    results = predict_dataset(dataset, config, model, variables)
+    iou_types: tuple[IouType, ...] = ("bbox",) if model.roi.mask is None else ("bbox", "segm")
     scores = evaluate(truth_of(dataset), results, iou_types=iou_types)
-
-    out = arguments.out or workdir / "eval" / split
-    write_json(out / "results.json", results)
-    report(scores, title=f"{dataset.name}, {split}: {len(dataset.images)} images", out=out)
+    if out is not None:
+        write_json(out / "results.json", results)
+    title = f"{dataset.name}, {dataset.split}: {len(dataset.images)} images"
+    report(scores, title=title, out=out)
 
 
 def predict_dataset(
@@ -107,6 +159,7 @@ def predict_dataset(
                     jax.tree.map(lambda x, row=row: x[row], detections),
                     resized=batch.sizes[row].tolist(),
                     original=(images.heights[index], images.widths[index]),
+                    paste=model.paste,
                 )
                 results += coco_records(
                     found, image_id=int(images.ids[index]), categories=dataset.categories
@@ -145,10 +198,15 @@ def main() -> None:
     options = sys.argv[1:]
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     first.add_argument("--workdir", type=Path)
-    workdir = first.parse_known_args(options)[0].workdir
-    if workdir is not None:
+    first.add_argument("--init.checkpoint", type=Path, dest="checkpoint")
+    first.add_argument("--preset")
+    known = first.parse_known_args(options)[0]
+    if known.workdir is not None:
         cli.use_compilation_cache()
-        evaluate_run(options, workdir)
+        evaluate_run(options, known.workdir)
+    elif known.checkpoint is not None:
+        cli.use_compilation_cache()
+        evaluate_weights(options, known.checkpoint, known.preset)
     elif any(option.startswith("--") and option not in ("--help", "-h") for option in options):
         evaluate_files(options)
     else:

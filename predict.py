@@ -1,6 +1,7 @@
 """Draws what a trained detector finds.
 
 python predict.py --workdir DIR IMAGE_OR_FOLDER ... --out DIR
+python predict.py --init.checkpoint WEIGHTS [--preset NAME] IMAGE_OR_FOLDER ... --out DIR
 
 Writes a picture for each image, and all detections as COCO results to ``results.json``.
 """
@@ -8,8 +9,9 @@ Writes a picture for each image, and all detections as COCO results to ``results
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import cv2
 import jax
@@ -17,14 +19,18 @@ import numpy as np
 import tyro
 from tqdm import tqdm
 
+import configs
 from maskrcnn_jax import cli
+from maskrcnn_jax.convert.config import InitConfig
+from maskrcnn_jax.convert.recognise import print_notes, recognise_experiment, recognise_run
+from maskrcnn_jax.convert.weights import load_detector, read_weights
 from maskrcnn_jax.data.examples import filling_example, prediction_example
 from maskrcnn_jax.data.images import read_image
 from maskrcnn_jax.errors import InputError, exits_on_input_error
 from maskrcnn_jax.evaluation.results import ImageDetections, coco_records, in_original_frame
 from maskrcnn_jax.evaluation.rle import DecodedMasks
 from maskrcnn_jax.files import write_bytes, write_json
-from maskrcnn_jax.training.checkpoint import load_trained
+from maskrcnn_jax.training.checkpoint import Run, load_trained
 from maskrcnn_jax.training.sharding import data_mesh, replicate, shard_batch
 from maskrcnn_jax.training.step import make_predict_step
 from maskrcnn_jax.visualization import draw_detections
@@ -37,16 +43,37 @@ class Arguments:
     # Images, or folders of images.
     images: tyro.conf.Positional[tuple[Path, ...]]
     # A run of train.py; its newest checkpoint is used.
-    workdir: Path
+    workdir: Path | None = None
+    # Weights that no run of train.py made, instead.
+    init: InitConfig = field(default_factory=InitConfig)
+    # Says model and input of these weights; None: what they show.
+    preset: str | None = None
+    # Annotation file in COCO's format that names their categories; None: COCO's, or numbers.
+    categories: Path | None = None
     out: Path
     # What scores less is neither drawn nor counted; results.json has everything.
     min_score: float = 0.5
 
 
+def load(arguments: Arguments) -> tuple[Run, dict[str, Any]]:
+    """The detector that is asked for: its config and categories, and its variables."""
+    workdir, checkpoint = arguments.workdir, arguments.init.checkpoint
+    if workdir is not None and checkpoint is None:
+        return load_trained(workdir)
+    if workdir is not None or checkpoint is None:
+        raise InputError("give either --workdir or --init.checkpoint")
+    weights = read_weights(checkpoint)
+    preset = arguments.preset
+    config = recognise_experiment(weights) if preset is None else configs.load(preset)
+    run = recognise_run(weights, config, categories=arguments.categories)
+    print_notes(weights, run.config.model)
+    return run, load_detector(weights, run.config.model, init=arguments.init)
+
+
 def predict(arguments: Arguments) -> None:
     """Goes through the images one by one."""
     paths = find_images(arguments.images)
-    run, variables = load_trained(arguments.workdir)
+    run, variables = load(arguments)
     config, categories = run.config, run.categories
     mesh = data_mesh()
     predict_step = make_predict_step(config.model.build(), mesh)
@@ -66,6 +93,7 @@ def predict(arguments: Arguments) -> None:
             jax.tree.map(lambda x: x[0], detections),
             resized=batch.sizes[0].tolist(),
             original=image.shape[:2],
+            paste=config.model.paste,
         )
         for record in coco_records(found, image_id=image_id, categories=categories):
             records.append(record | {"file_name": str(path)})
@@ -135,7 +163,7 @@ def main() -> None:
         sys.argv[1:],
         prog="predict.py",
         description=__doc__,
-        default=Arguments(images=tyro.MISSING, workdir=tyro.MISSING, out=tyro.MISSING),
+        default=Arguments(images=tyro.MISSING, out=tyro.MISSING),
     )
     cli.use_compilation_cache()
     predict(arguments)

@@ -15,13 +15,14 @@ import tyro
 
 import configs
 from maskrcnn_jax import cli
-from maskrcnn_jax.convert.imagenet import load_folded_backbone
+from maskrcnn_jax.convert.recognise import print_notes
+from maskrcnn_jax.convert.weights import load_weights, read_weights
 from maskrcnn_jax.data.annotations import dropped_summary
 from maskrcnn_jax.data.pipeline import count_object_slots, train_batches
 from maskrcnn_jax.data.plan import TrainPlan
 from maskrcnn_jax.data.records import Dataset
-from maskrcnn_jax.errors import InputError, exits_on_input_error
-from maskrcnn_jax.experiment import ExperimentConfig
+from maskrcnn_jax.errors import exits_on_input_error
+from maskrcnn_jax.experiment import ExperimentConfig, check_num_classes
 from maskrcnn_jax.norms import FrozenBatchNormConfig
 from maskrcnn_jax.training.checkpoint import Checkpoints, Run, check_same_run, has_checkpoint
 from maskrcnn_jax.training.log import TrainingLog, check_finite
@@ -40,11 +41,7 @@ def train(config: ExperimentConfig, workdir: Path) -> None:
     """The whole story of a run."""
     # ---- data ------------------------------------------------------------------------------------
     dataset = config.data.build(config.data.train_split)
-    if len(dataset.categories) != config.model.num_classes:
-        raise InputError(
-            f"{dataset.name} has {len(dataset.categories)} categories, but "
-            f"--model.num-classes is {config.model.num_classes}"
-        )
+    check_num_classes(dataset, config.model)
     mesh = data_mesh()
     check_divides(config.input.batch_size, mesh, "--input.batch-size")
     count_object_slots(dataset, config.input)  # refuses before anything is written
@@ -112,14 +109,17 @@ def train(config: ExperimentConfig, workdir: Path) -> None:
 
 
 def first_weights(variables: dict[str, Any], config: ExperimentConfig) -> dict[str, Any]:
-    """Random weights, with the backbone of ``--init.backbone`` if one is given."""
-    backbone = config.model.backbone
-    if config.init.backbone is not None:
-        return load_folded_backbone(config.init.backbone, variables, norm=backbone.norm)
-    if isinstance(backbone.norm, FrozenBatchNormConfig):
+    """Random weights, or those of ``--init.checkpoint``."""
+    norm = config.model.backbone.norm
+    if config.init.checkpoint is not None:
+        weights = read_weights(config.init.checkpoint)
+        print(f"{weights.where}: {len(weights.tensors)} arrays ({weights.naming.system})")
+        print_notes(weights, config.model)
+        return load_weights(variables, weights, backbone_norm=norm, init=config.init)
+    if isinstance(norm, FrozenBatchNormConfig):
         print(
             "warning: a backbone with frozen norms starts from random weights and will hardly "
-            "learn; give ImageNet weights with --init.backbone FILE"
+            "learn; give ImageNet weights with --init.checkpoint FILE"
         )
     return variables
 

@@ -1,23 +1,16 @@
 """The complete description of a run: what ``configs/`` returns and every checkpoint carries."""
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
+from maskrcnn_jax.convert.config import InitConfig
 from maskrcnn_jax.data.config import InputConfig
 from maskrcnn_jax.data.datasets import DatasetConfig
+from maskrcnn_jax.data.records import Dataset
 from maskrcnn_jax.errors import InputError
 from maskrcnn_jax.maskrcnn import MaskRCNNConfig
 from maskrcnn_jax.training.optimizer import SGDConfig
 
 _COUNTS = ("log_every", "checkpoint_every", "keep_checkpoints")
-
-
-@dataclass(frozen=True, kw_only=True)
-class InitConfig:
-    """Where the first weights come from; without a file they are random."""
-
-    # ImageNet weights of the backbone (npz, norms folded into the convolutions).
-    backbone: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,3 +38,12 @@ class ExperimentConfig:
     optimizer: SGDConfig
     init: InitConfig = field(default_factory=InitConfig)
     run: RunConfig = field(default_factory=RunConfig)
+
+
+def check_num_classes(dataset: Dataset, model: MaskRCNNConfig) -> None:
+    """Refuses data with another number of categories than the model has classes."""
+    if len(dataset.categories) != model.num_classes:
+        raise InputError(
+            f"{dataset.name} has {len(dataset.categories)} categories, but "
+            f"--model.num-classes is {model.num_classes}"
+        )

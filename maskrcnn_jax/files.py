@@ -1,20 +1,33 @@
 """Files that are written whole or not at all."""
 
+import contextlib
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Writes beside ``path``, then renames: nobody ever sees half a file."""
+@contextlib.contextmanager
+def replaced(path: Path) -> Iterator[BinaryIO]:
+    """Opens a file beside ``path`` for writing, which takes its place once all is written.
+
+    Nobody ever sees half a file: after an exception the old one is still there.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
-        temporary.write_bytes(content)
+        with temporary.open("wb") as file:
+            yield file
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Writes all at once, in the place of what was there."""
+    with replaced(path) as file:
+        file.write(content)
 
 
 def write_json(path: Path, value: Any, *, indent: int | None = None) -> None:

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from maskrcnn_jax.files import write_json
+from maskrcnn_jax.files import replaced, write_json
 
 
 def test_what_is_written_is_there_and_nothing_else(tmp_path):
@@ -19,4 +19,17 @@ def test_a_failed_write_keeps_the_old_file(tmp_path):
     with pytest.raises(ValueError, match="JSON"):
         write_json(path, float("nan"))
     assert path.read_text() == "1"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_file_takes_its_place_only_when_all_is_written(tmp_path):
+    path = tmp_path / "weights.npz"
+    path.write_bytes(b"old")
+    with replaced(path) as file:
+        file.write(b"new")
+        assert path.read_bytes() == b"old"
+    assert path.read_bytes() == b"new"
+    with pytest.raises(TypeError), replaced(path) as file:
+        file.writelines([b"half", None])  # type: ignore
+    assert path.read_bytes() == b"new"
     assert len(list(tmp_path.iterdir())) == 1

@@ -67,7 +67,7 @@ def test_help_lists_the_presets_and_a_presets_options(run):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["shapes", "--init.backbone", "none.npz"], ["frozen norms"]),
+        (["shapes", "--init.checkpoint", "none.npz"], ["frozen norms"]),
         (["penn_fudan", "--data.root", "nowhere"], ["nowhere", "no such file"]),
         (["shapes", "--model.num-classes", "5"], ["6 categories", "--model.num-classes is 5"]),
         (
@@ -107,7 +107,7 @@ def test_own_coco_data(run, shared, tmp_path):
     weights = shared / "weights/resnet50_imagenet_folded.npz"
     result = run(
         *("train.py", "mask_rcnn_r50_fpn_1x", "--workdir", tmp_path),
-        *("--data.root", shared / "data/coco2017_mini", "--init.backbone", weights, *options),
+        *("--data.root", shared / "data/coco2017_mini", "--init.checkpoint", weights, *options),
     )
     assert result.returncode == 0, result.stderr
     assert "have no objects" in result.stdout

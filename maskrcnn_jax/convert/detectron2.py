@@ -1,0 +1,74 @@
+"""Detectron2: the names of its arrays, and the semantics of its standard models."""
+
+import dataclasses
+
+from maskrcnn_jax.backbones.resnet import ResNetConfig
+from maskrcnn_jax.convert.naming import (
+    CONV,
+    LINEAR,
+    POINTWISE,
+    TRANSPOSED_CONV,
+    Naming,
+    Rule,
+    norm,
+    weight_and_bias,
+)
+from maskrcnn_jax.maskrcnn import MaskRCNNConfig, PixelConfig
+
+
+def _resnet(prefix: str) -> tuple[Rule, ...]:
+    block, ours = f"{prefix}res{{stage}}.{{block}}", "backbone/res{stage}/block{block}"
+    return (
+        Rule(f"{prefix}stem.conv1.weight", "backbone/stem/conv/kernel", CONV),
+        *norm(f"{prefix}stem.conv1.norm", "backbone/stem/norm"),
+        Rule(f"{block}.conv{{n}}.weight", f"{ours}/conv{{n}}/kernel", CONV),
+        *norm(f"{block}.conv{{n}}.norm", f"{ours}/norm{{n}}"),
+        Rule(f"{block}.shortcut.weight", f"{ours}/shortcut/kernel", CONV),
+        *norm(f"{block}.shortcut.norm", f"{ours}/shortcut_norm"),
+    )
+
+
+_RPN, _BOX, _MASK = "proposal_generator.rpn_head", "roi_heads.box_head", "roi_heads.mask_head"
+
+NAMING = Naming(
+    system="detectron2",
+    rules=(
+        *_resnet("backbone.bottom_up."),
+        *weight_and_bias("backbone.fpn_lateral{level}", "neck/lateral{level}", CONV),
+        *weight_and_bias("backbone.fpn_output{level}", "neck/output{level}", CONV),
+        *norm("backbone.fpn_lateral{level}.norm", "neck/lateral{level}_norm"),
+        *norm("backbone.fpn_output{level}.norm", "neck/output{level}_norm"),
+        *weight_and_bias(f"{_RPN}.conv", "rpn/head/conv", CONV),
+        *weight_and_bias(f"{_RPN}.objectness_logits", "rpn/head/objectness", CONV),
+        *weight_and_bias(f"{_RPN}.anchor_deltas", "rpn/head/deltas", CONV),
+        *weight_and_bias(f"{_BOX}.fc{{n}}", "roi/box_head/fc{n}", LINEAR),
+        *weight_and_bias("roi_heads.box_predictor.cls_score", "roi/box_head/classes", LINEAR),
+        *weight_and_bias("roi_heads.box_predictor.bbox_pred", "roi/box_head/deltas", LINEAR),
+        *weight_and_bias(f"{_MASK}.mask_fcn{{n}}", "roi/mask_head/conv{n}", CONV),
+        *norm(f"{_MASK}.mask_fcn{{n}}.norm", "roi/mask_head/norm{n}"),
+        *weight_and_bias(f"{_MASK}.deconv", "roi/mask_head/upsample", TRANSPOSED_CONV),
+        *weight_and_bias(f"{_MASK}.predictor", "roi/mask_head/predictor", POINTWISE),
+    ),
+    ignored=("pixel_mean", "pixel_std", r"proposal_generator\.anchor_generator\."),
+)
+
+# The files of ImageNet backbones.
+BACKBONE = Naming(
+    system="detectron2 backbone", rules=_resnet(""), ignored=(r"stem\.fc\.", r"(linear|fc)\.")
+)
+
+
+def model(*, num_classes: int = 80, backbone: ResNetConfig | None = None) -> MaskRCNNConfig:
+    """Mask R-CNN as in Detectron2's COCO-InstanceSegmentation models.
+
+    The backbone has its stride in the first convolution of a block, a ResNeXt in the 3x3 one. All
+    else is this project's default.
+    """
+    backbone = backbone or ResNetConfig()
+    is_resnext = backbone.groups > 1
+    std = (57.375, 57.12, 58.395) if is_resnext else (1.0, 1.0, 1.0)
+    return MaskRCNNConfig(
+        num_classes=num_classes,
+        pixels=PixelConfig(order="bgr", mean=(103.53, 116.28, 123.675), std=std),
+        backbone=dataclasses.replace(backbone, stride_in_1x1=not is_resnext),
+    )

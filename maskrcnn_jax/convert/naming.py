@@ -1,0 +1,146 @@
+"""How another system names the arrays of a detector, and how it lays them out; both ways.
+
+A *canonical name* is the path of one of our variables without its collection, joined by slashes:
+``backbone/res2/block0/conv1/kernel``. A rule pairs a template of the other system's name with one
+of ours; ``{block}`` and the like stand for the same number in both.
+
+PyTorch's layouts: convolution OIHW, linear [out, in], transposed convolution [in, out, kH, kW].
+"""
+
+import functools
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from maskrcnn_jax.convert import heads
+from maskrcnn_jax.errors import InputError
+
+
+class Layout(NamedTuple):
+    """The two directions of a change of layout; each undoes the other, to the last bit.
+
+    ``axes`` is the number of axes that their array has.
+    """
+
+    axes: int
+    to_ours: Callable[[np.ndarray], np.ndarray]
+    to_theirs: Callable[[np.ndarray], np.ndarray]
+
+
+VECTOR = Layout(1, lambda x: x, lambda x: x)
+LINEAR = Layout(2, lambda x: x.T, lambda x: x.T)
+CONV = Layout(4, lambda x: x.transpose(2, 3, 1, 0), lambda x: x.transpose(3, 2, 0, 1))
+TRANSPOSED_CONV = Layout(4, lambda x: x.transpose(2, 3, 0, 1), lambda x: x.transpose(2, 3, 0, 1))
+# A 1x1 convolution that is a dense layer here.
+POINTWISE = Layout(4, lambda x: x[:, :, 0, 0].T, lambda x: x.T[:, :, None, None])
+
+
+class Rule(NamedTuple):
+    theirs: str
+    ours: str
+    layout: Layout = VECTOR
+
+
+def weight_and_bias(theirs: str, ours: str, layout: Layout) -> tuple[Rule, ...]:
+    """The rules of a convolution or linear layer."""
+    return (
+        Rule(f"{theirs}.weight", f"{ours}/kernel", layout),
+        Rule(f"{theirs}.bias", f"{ours}/bias"),
+    )
+
+
+def norm(theirs: str, ours: str) -> tuple[Rule, ...]:
+    """The rules of a norm; one without statistics uses the first two."""
+    return (
+        Rule(f"{theirs}.weight", f"{ours}/scale"),
+        Rule(f"{theirs}.bias", f"{ours}/bias"),
+        Rule(f"{theirs}.running_mean", f"{ours}/mean"),
+        Rule(f"{theirs}.running_var", f"{ours}/var"),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Naming:
+    """The names of one system.
+
+    ``aliases`` are older names, read but never written. What one of the ``ignored`` expressions
+    matches at its start has no place here and needs none. With ``background_first`` the class 0 is
+    the background, which then also has box deltas and a mask.
+    """
+
+    system: str
+    rules: tuple[Rule, ...]
+    aliases: tuple[Rule, ...] = ()
+    ignored: tuple[str, ...] = ()
+    background_first: bool = False
+
+    def canonical_name(self, theirs: str) -> str | None:
+        """Our name of a tensor, or None if it has no place."""
+        found = self._find(theirs)
+        return None if found is None else found[0]
+
+    def their_name(self, canonical: str) -> str | None:
+        """The inverse of ``canonical_name``, up to aliases."""
+        found = _first_match(canonical, ((r.ours, r.theirs, r.layout) for r in self.rules))
+        return None if found is None else found[0]
+
+    def is_ignored(self, theirs: str) -> bool:
+        return any(re.match(expression, theirs) for expression in self.ignored)
+
+    def to_ours(self, tensors: Mapping[str, np.ndarray]) -> heads.Tensors:
+        """The tensors that have a place, by canonical names and in our layouts.
+
+        Raises InputError for a wrong number of axes and for two tensors with the same place.
+        """
+        ours = {}
+        for name, x in tensors.items():
+            if (found := self._find(name)) is None:
+                continue
+            place, layout = found
+            if x.ndim != layout.axes:
+                raise InputError(f"{name} has shape {list(x.shape)}, not {layout.axes} axes")
+            if place in ours:
+                raise InputError(f"{name} is there twice, under an older name too")
+            ours[place] = layout.to_ours(x)
+        ours = heads.channels_last(ours)
+        return heads.background_last(ours) if self.background_first else ours
+
+    def to_theirs(self, tensors: Mapping[str, np.ndarray]) -> heads.Tensors:
+        """The inverse of ``to_ours``: canonical names in, this system's names out.
+
+        Raises InputError for what this system has no name for.
+        """
+        if self.background_first:
+            tensors = heads.background_first(heads.with_background_outputs(tensors))
+        else:
+            tensors = heads.without_background_outputs(tensors)
+        theirs = {}
+        for name, x in heads.channels_first(tensors).items():
+            found = _first_match(name, ((r.ours, r.theirs, r.layout) for r in self.rules))
+            if found is None:
+                raise InputError(f"{self.system} has no name for {name}, {list(x.shape)}")
+            theirs[found[0]] = found[1].to_theirs(x)
+        return theirs
+
+    def _find(self, theirs: str) -> tuple[str, Layout] | None:
+        rules = (*self.rules, *self.aliases)
+        return _first_match(theirs, ((r.theirs, r.ours, r.layout) for r in rules))
+
+
+def _first_match(
+    name: str, candidates: Iterable[tuple[str, str, Layout]]
+) -> tuple[str, Layout] | None:
+    """The second template of the first candidate whose first one matches, with its numbers."""
+    for template, other, layout in candidates:
+        if match := _expression(template).fullmatch(name):
+            return other.format(**match.groupdict()), layout
+    return None
+
+
+@functools.cache
+def _expression(template: str) -> re.Pattern[str]:
+    """``a.{n}.b`` as an expression with a group ``n`` of digits."""
+    return re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>\\d+)", re.escape(template)))

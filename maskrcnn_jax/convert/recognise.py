@@ -1,0 +1,183 @@
+"""Which detector a set of weights belongs to, read off the names and shapes of its arrays."""
+
+import dataclasses
+import math
+import re
+from pathlib import Path
+
+from maskrcnn_jax.backbones.resnet import BLOCKS, STAGES, ResNetConfig
+from maskrcnn_jax.convert import detectron2, heads, mmdetection, torchvision
+from maskrcnn_jax.convert.naming import Naming
+from maskrcnn_jax.convert.weights import Weights
+from maskrcnn_jax.data.annotations import read_categories
+from maskrcnn_jax.data.coco_format.categories import default_categories
+from maskrcnn_jax.data.config import InputConfig
+from maskrcnn_jax.data.datasets import Coco2017Config
+from maskrcnn_jax.errors import InputError
+from maskrcnn_jax.experiment import ExperimentConfig
+from maskrcnn_jax.maskrcnn import MaskRCNNConfig
+from maskrcnn_jax.roi.mask_head import FCNMaskHeadConfig
+from maskrcnn_jax.serialization import differences, to_json
+from maskrcnn_jax.training.checkpoint import Run
+from maskrcnn_jax.training.optimizer import ScheduleConfig, SGDConfig
+
+_MODELS = {
+    detectron2.NAMING.system: detectron2.model,
+    torchvision.NAMING.system: torchvision.model,
+    mmdetection.NAMING.system: mmdetection.model,
+}
+
+
+def recognise_run(
+    weights: Weights, config: ExperimentConfig, *, categories: Path | None = None
+) -> Run:
+    """What a checkpoint would say of ``weights``, at the begin of a run with ``config``.
+
+    ``categories`` is an annotation file in COCO's format that names the classes; without it they
+    are those of the weights' own run, or COCO's, or get numbers.
+    """
+    num_classes = config.model.num_classes
+    if categories is not None:
+        names = read_categories(categories)
+    elif weights.run is not None:
+        names = weights.run.categories
+    else:
+        names = default_categories(num_classes)
+    if len(names) != num_classes:
+        raise InputError(
+            f"{categories or weights.where} names {len(names)} categories, but the model has "
+            f"{num_classes} classes"
+        )
+    return Run(config=config, categories=tuple(names), position=0)
+
+
+def recognise_experiment(weights: Weights) -> ExperimentConfig:
+    """The model of ``weights`` and, around it, COCO 2017 at the peers' image size."""
+    if weights.run is not None:
+        return weights.run.config
+    by_id = weights.naming is torchvision.NAMING
+    return ExperimentConfig(
+        model=recognise_model(weights),
+        data=Coco2017Config(labels="category_ids" if by_id else "contiguous"),
+        input=InputConfig(
+            batch_size=16,
+            eval_batch_size=8,
+            short_sides=(800,),
+            eval_short_side=800,
+            long_side=1333,
+            padded_sizes=((800, 1344), (1344, 800)),
+        ),
+        optimizer=SGDConfig(schedule=ScheduleConfig(epochs=12, decay_at=(8, 11))),
+    )
+
+
+def recognise_model(weights: Weights) -> MaskRCNNConfig:
+    """The model of ``weights``, with the semantics of the system that they come from.
+
+    What no array shows is taken to be that system's standard: a file of a model that was trained
+    with other settings (RoIAlign, say) needs a preset. Raises InputError for weights that are not
+    a whole detector, or of a kind that cannot be told.
+    """
+    if weights.naming.system not in _MODELS:
+        raise InputError(
+            f"{weights.where} ({weights.naming.system}) does not say which detector it is for; "
+            "give a preset"
+        )
+    num_classes = heads.num_classes(weights.tensors)
+    if num_classes < 1:
+        raise InputError(f"{weights.where}: the class logits of the box head are missing")
+    try:
+        return _model(weights, num_classes)
+    except KeyError as missing:
+        name = weights.their_name(missing.args[0])
+        raise InputError(f"{weights.where}: tensor {name!r} is missing") from None
+
+
+def _model(weights: Weights, num_classes: int) -> MaskRCNNConfig:
+    tensors = weights.tensors
+    model = _MODELS[weights.naming.system](num_classes=num_classes, backbone=_resnet(weights))
+    box = dataclasses.replace(
+        model.roi.box,
+        hidden=tensors["roi/box_head/classes/kernel"].shape[0],
+        class_agnostic=num_classes > 1 and tensors["roi/box_head/deltas/bias"].size == 4,
+    )
+    channels = tensors["neck/output2/kernel"].shape[-1]
+    side = math.isqrt(tensors["roi/box_head/fc1/kernel"].shape[0] // channels)
+    roi = dataclasses.replace(
+        model.roi,
+        pooling=dataclasses.replace(model.roi.pooling, output_size=side),
+        box=box,
+        mask=_mask_head(model.roi.mask, weights),
+    )
+    neck = dataclasses.replace(model.neck, channels=channels)
+    return dataclasses.replace(model, neck=neck, roi=roi)
+
+
+def _resnet(weights: Weights) -> ResNetConfig:
+    tensors = weights.tensors
+    blocks = tuple(
+        len({name.split("/")[2] for name in tensors if name.startswith(f"backbone/res{stage}/")})
+        for stage in STAGES
+    )
+    is_bottleneck = "backbone/res2/block0/conv3/kernel" in tensors
+    for depth, expected in BLOCKS.items():
+        if expected == blocks and (depth >= 50) == is_bottleneck:
+            break
+    else:
+        raise InputError(f"{weights.where}: no ResNet has stages of {blocks} blocks")
+    width = tensors["backbone/stem/conv/kernel"].shape[-1]
+    if not is_bottleneck:
+        return ResNetConfig(depth=depth, width=width)
+    _, _, inputs, inner = tensors["backbone/res2/block0/conv2/kernel"].shape
+    groups = inner // inputs
+    return ResNetConfig(
+        depth=depth, width=width, groups=groups, width_per_group=64 * inner // (width * groups)
+    )
+
+
+def _mask_head(standard: FCNMaskHeadConfig | None, weights: Weights) -> FCNMaskHeadConfig | None:
+    names = [name for name in weights.tensors if name.startswith("roi/mask_head/")]
+    if not names or standard is None:
+        return None
+    outputs = weights.tensors["roi/mask_head/predictor/kernel"].shape[-1]
+    return dataclasses.replace(
+        standard,
+        num_convs=sum(
+            re.fullmatch(r"roi/mask_head/conv\d+/kernel", name) is not None for name in names
+        ),
+        channels=weights.tensors["roi/mask_head/upsample/kernel"].shape[-1],
+        class_agnostic=heads.num_classes(weights.tensors) > 1 and outputs == 1,
+    )
+
+
+# Parts of a config that only training knows, or that no other system has.
+_NOT_SEMANTIC = (
+    *("backbone.frozen_stages", "rpn.sampling", "rpn.train_proposals", "rpn.smooth_l1_beta"),
+    *("rpn.divided_by", "roi.sampling", "roi.box.smooth_l1_beta", "roi.box.background_deltas"),
+    *("roi.mask.targets", "roi.mask.background_mask"),
+)
+# What matters to the weights of a backbone alone.
+_OF_BACKBONES = ("pixels.", "backbone.stride_in_1x1")
+
+
+def print_notes(weights: Weights, model: MaskRCNNConfig) -> None:
+    """Says where ``model`` computes otherwise than what the weights were made for."""
+    for note in semantic_notes(model, weights.naming):
+        print(note)
+
+
+def semantic_notes(model: MaskRCNNConfig, naming: Naming) -> list[str]:
+    """One line for each option by which ``model`` computes otherwise than a system's standard."""
+    standards = _MODELS | {
+        detectron2.BACKBONE.system: detectron2.model,
+        torchvision.BACKBONE.system: torchvision.model,
+    }
+    if naming.system not in standards:
+        return []
+    standard = standards[naming.system](num_classes=model.num_classes, backbone=model.backbone)
+    return [
+        f"note: --model.{option} is {here}; {naming.system} by itself computes with {there}"
+        for option, there, here in differences(to_json(standard), to_json(model))
+        if not option.startswith(_NOT_SEMANTIC)
+        and (naming.system in _MODELS or option.startswith(_OF_BACKBONES))
+    ]

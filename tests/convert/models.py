@@ -1,0 +1,45 @@
+"""A small detector, and its weights as each system would name them."""
+
+import dataclasses
+
+import jax
+import numpy as np
+from flax.traverse_util import flatten_dict
+
+from maskrcnn_jax.convert import detectron2, mmdetection, torchvision
+from maskrcnn_jax.convert.weights import NAMINGS
+from maskrcnn_jax.maskrcnn import MaskRCNNConfig
+from maskrcnn_jax.roi.mask_head import FCNMaskHeadConfig
+from maskrcnn_jax.training.state import initial_variables
+from tests.tiny import tiny_config
+
+SYSTEMS = {module.NAMING.system: module for module in (detectron2, torchvision, mmdetection)}
+
+
+def small_model(*, background: bool = False, class_agnostic: bool = False) -> MaskRCNNConfig:
+    """``tests.tiny`` without norms in the mask head."""
+    config = tiny_config()
+    assert isinstance(config.roi.mask, FCNMaskHeadConfig)
+    mask = dataclasses.replace(
+        config.roi.mask, norm=None, background_mask=background, class_agnostic=class_agnostic
+    )
+    box = dataclasses.replace(
+        config.roi.box, background_deltas=background, class_agnostic=class_agnostic
+    )
+    return dataclasses.replace(config, roi=dataclasses.replace(config.roi, box=box, mask=mask))
+
+
+def canonical(variables) -> dict[str, np.ndarray]:
+    return {"/".join(path[1:]): np.asarray(x) for path, x in flatten_dict(variables).items()}
+
+
+def random_variables(config: MaskRCNNConfig, seed: int = 0):
+    """Variables of which no two have an equal value."""
+    shapes = jax.eval_shape(lambda: initial_variables(config.build(), seed=0))
+    rng = np.random.default_rng(seed)
+    return jax.tree.map(lambda x: rng.standard_normal(x.shape).astype(np.float32), shapes)
+
+
+def state_dict(system: str, config: MaskRCNNConfig, seed: int = 0) -> dict[str, np.ndarray]:
+    naming = next(naming for naming in NAMINGS if naming.system == system)
+    return naming.to_theirs(canonical(random_variables(config, seed)))

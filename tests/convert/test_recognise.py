@@ -1,0 +1,157 @@
+"""The detector is told from its weights."""
+
+import dataclasses
+import json
+
+import jax
+import numpy as np
+import pytest
+
+import configs
+from maskrcnn_jax.backbones.resnet import ResNetConfig
+from maskrcnn_jax.convert import detectron2, mmdetection, torchvision
+from maskrcnn_jax.convert.recognise import (
+    recognise_experiment,
+    recognise_model,
+    recognise_run,
+    semantic_notes,
+)
+from maskrcnn_jax.convert.weights import OURS, from_state_dict, from_variables
+from maskrcnn_jax.data.records import Category
+from maskrcnn_jax.errors import InputError
+from maskrcnn_jax.files import write_json
+from maskrcnn_jax.roi.mask_head import FCNMaskHeadConfig
+from maskrcnn_jax.training.state import initial_variables
+from tests.convert.models import SYSTEMS, canonical, random_variables, small_model, state_dict
+
+
+def weights_of_shapes(shapes):
+    """Arrays that take no memory."""
+    return from_state_dict(
+        {name: np.broadcast_to(np.float32(0), shape) for name, shape in shapes.items()},
+        where="some.pkl",
+    )
+
+
+@pytest.mark.parametrize(
+    ("golden", "preset"),
+    [
+        ("detectron2_mask_rcnn_R_50_FPN_3x_a", "detectron2_r50_fpn_3x"),
+        ("mmdet_mask_rcnn_r50_fpn_1x", "mmdetection_r50_fpn_1x"),
+    ],
+)
+def test_real_models_are_recognised_as_their_presets(shared, golden, preset):
+    shapes = json.loads((shared / "golden" / f"{golden}.shapes.json").read_text())
+    assert recognise_model(weights_of_shapes(shapes)) == configs.load(preset).model
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+@pytest.mark.parametrize(
+    "backbone",
+    [
+        ResNetConfig(depth=18, width=8),
+        ResNetConfig(depth=101, width=8),
+        ResNetConfig(depth=101, width=64, groups=32, width_per_group=8),
+        ResNetConfig(depth=50, width=16, groups=4, width_per_group=32),
+    ],
+    ids=["18", "101", "X101", "X50"],
+)
+def test_the_backbone_is_recognised(system, backbone):
+    standard = SYSTEMS[system].model(num_classes=4, backbone=backbone)
+    shapes = jax.eval_shape(lambda: initial_variables(standard.build(), seed=0))
+    zeros = jax.tree.map(lambda x: np.broadcast_to(np.float32(0), x.shape), shapes)
+    tensors = SYSTEMS[system].NAMING.to_theirs(canonical(zeros))
+    assert recognise_model(from_state_dict(tensors, where="some.pth")) == standard
+
+
+def test_class_agnostic_heads_are_recognised():
+    weights = from_state_dict(
+        state_dict("detectron2", small_model(class_agnostic=True)), where="some.pkl"
+    )
+    model = recognise_model(weights)
+    assert isinstance(model.roi.mask, FCNMaskHeadConfig)
+    assert model.roi.box.class_agnostic
+    assert model.roi.mask.class_agnostic
+    assert (model.roi.mask.num_convs, model.roi.mask.channels) == (1, 16)
+    assert (model.roi.box.hidden, model.roi.pooling.output_size) == (32, 7)
+    assert model.neck.channels == 16
+
+
+def test_a_detector_without_masks_is_recognised():
+    tensors = state_dict("mmdetection", small_model())
+    boxes_only = {name: x for name, x in tensors.items() if "mask_head" not in name}
+    assert recognise_model(from_state_dict(boxes_only, where="some.pth")).roi.mask is None
+
+
+@pytest.mark.parametrize(
+    "missing", ["roi_heads.box_predictor.cls_score", "backbone.bottom_up.stem"]
+)
+def test_a_part_of_a_detector_is_refused(missing):
+    tensors = state_dict("detectron2", small_model())
+    some = {name: x for name, x in tensors.items() if not name.startswith(missing)}
+    with pytest.raises(
+        InputError, match=r"some\.pkl: .*(class logits|stem\.conv1\.weight).* missing"
+    ):
+        recognise_model(from_state_dict(some, where="some.pkl"))
+
+
+def test_another_number_of_blocks_is_refused():
+    tensors = state_dict("detectron2", small_model())
+    some = {name: x for name, x in tensors.items() if "res3.1." not in name}
+    with pytest.raises(InputError, match=r"no ResNet has stages of \(2, 1, 2, 2\) blocks"):
+        recognise_model(from_state_dict(some, where="some.pkl"))
+
+
+def test_our_own_names_alone_do_not_say_which_model_it_is():
+    weights = from_state_dict({"neck/output2/bias": np.zeros(4)}, where="some.npz")
+    with pytest.raises(InputError, match=r"some\.npz .* give a preset"):
+        recognise_experiment(weights)
+
+
+def test_our_own_weights_bring_their_experiment(small_run):
+    weights = from_variables(random_variables(small_run.config.model), small_run, where="here")
+    assert recognise_experiment(weights) == small_run.config
+    assert recognise_run(weights, small_run.config) == small_run
+
+
+@pytest.mark.parametrize(("system", "first"), [("detectron2", "person"), ("torchvision", "person")])
+def test_categories_are_cocos_unless_told(system, first, tmp_path):
+    num_classes = 90 if system == "torchvision" else 80
+    model = dataclasses.replace(small_model(background=num_classes == 90), num_classes=num_classes)
+    weights = from_state_dict(state_dict(system, model), where="some.pth")
+    config = recognise_experiment(weights)
+    run = recognise_run(weights, config)
+    assert run.categories[0] == Category(id=1, name=first)
+    assert run.categories[-1] == Category(id=90, name="toothbrush")
+    assert config.data.labels == ("category_ids" if num_classes == 90 else "contiguous")
+
+    path = tmp_path / "names.json"
+    write_json(path, {"categories": [{"id": 1, "name": "a"}]})
+    with pytest.raises(
+        InputError, match=rf"names\.json names 1 categories.* {num_classes} classes"
+    ):
+        recognise_run(weights, config, categories=path)
+
+
+def options_of(notes):
+    return {note.split()[1].removeprefix("--model.") for note in notes}
+
+
+def test_notes_are_about_what_changes_predictions():
+    ours = configs.load("mask_rcnn_r50_fpn_1x").model
+    found = options_of(semantic_notes(ours, detectron2.NAMING))
+    assert found == {"pixels.order", "pixels.mean", "pixels.std"}
+    found = options_of(semantic_notes(ours, mmdetection.NAMING))
+    assert "backbone.stride_in_1x1" in found
+    assert not any("sampling" in option or "train" in option for option in found)
+    for module in SYSTEMS.values():
+        assert semantic_notes(module.model(), module.NAMING) == []
+    assert semantic_notes(ours, OURS) == []
+
+
+def test_notes_about_a_backbone_are_about_its_input_and_stride():
+    ours = configs.load("mask_rcnn_r50_fpn_1x").model
+    assert options_of(semantic_notes(ours, torchvision.BACKBONE)) == {"backbone.stride_in_1x1"}
+    assert options_of(semantic_notes(ours, detectron2.BACKBONE)) == {
+        *("pixels.order", "pixels.mean", "pixels.std")
+    }

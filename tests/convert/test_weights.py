@@ -1,0 +1,198 @@
+"""Weights of a system into a model: everything finds its place, or the file is refused."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import ml_dtypes
+import numpy as np
+import pytest
+
+from maskrcnn_jax.convert.config import InitConfig
+from maskrcnn_jax.convert.weights import (
+    OURS,
+    from_state_dict,
+    from_variables,
+    load_detector,
+    load_weights,
+    read_weights,
+    write_weights,
+)
+from maskrcnn_jax.errors import InputError
+from maskrcnn_jax.training.checkpoint import Run
+from tests.convert.models import SYSTEMS, canonical, random_variables, small_model, state_dict
+
+MODEL = small_model()
+FROZEN = MODEL.backbone.norm
+
+
+def fresh(model=MODEL):
+    """Other values than any file's."""
+    return random_variables(model, seed=99)
+
+
+def load(tensors, model=MODEL, **init):
+    weights = from_state_dict(tensors, where="some.pth")
+    return load_weights(fresh(model), weights, backbone_norm=FROZEN, init=InitConfig(**init))
+
+
+def assert_equal(a, b):
+    jax.tree.map(np.testing.assert_array_equal, a, b)
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_the_system_is_recognised_and_every_array_loaded(system):
+    tensors = state_dict(system, MODEL)
+    assert from_state_dict(tensors, where="some.pth").naming.system == system
+    assert_equal(load(tensors), random_variables(MODEL))
+
+
+def test_canonical_names_are_our_own():
+    weights = from_state_dict(canonical(random_variables(MODEL)), where="some.npz")
+    assert weights.naming is OURS
+    assert_equal(load_weights(fresh(), weights, backbone_norm=FROZEN), random_variables(MODEL))
+
+
+@pytest.mark.parametrize(("in_file", "in_model"), [(True, False), (False, True)])
+def test_outputs_for_the_background_come_and_go(in_file, in_model):
+    model = small_model(background=in_model)
+    variables = load(state_dict("torchvision", small_model(background=in_file)), model)
+    loaded, saved = (
+        canonical(variables),
+        canonical(random_variables(small_model(background=in_file))),
+    )
+    k = model.num_classes
+    for name, outputs in (
+        ("roi/box_head/deltas/kernel", 4 * k),
+        ("roi/mask_head/predictor/bias", k),
+    ):
+        np.testing.assert_array_equal(loaded[name][..., :outputs], saved[name][..., :outputs])
+        if in_model:
+            # torchvision's file always has them
+            assert loaded[name].shape[-1] > outputs
+
+
+@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16, np.float64])
+def test_other_precisions_become_float32(dtype):
+    tensors = {name: x.astype(dtype) for name, x in state_dict("detectron2", MODEL).items()}
+    variables = load(tensors)
+    assert {x.dtype for x in jax.tree.leaves(variables)} == {jnp.dtype(jnp.float32)}
+    expected = jax.tree.map(lambda x: x.astype(dtype).astype(np.float32), random_variables(MODEL))
+    assert_equal(variables, expected)
+
+
+def test_under_x64_they_become_float64(x64):
+    tensors = {
+        name: x.astype(np.float64) / 3 for name, x in state_dict("detectron2", MODEL).items()
+    }
+    variables = load(tensors)
+    assert {x.dtype for x in jax.tree.leaves(variables)} == {jnp.dtype(jnp.float64)}
+
+
+def without(tensors, name):
+    return {other: x for other, x in tensors.items() if other != name}
+
+
+def test_a_missing_tensor_is_named_as_the_file_would():
+    name = "roi_heads.box_head.fc1.bias"
+    tensors = without(state_dict("detectron2", MODEL), name)
+    with pytest.raises(
+        InputError,
+        match=r"(?s)some\.pth \(detectron2\).*Missing.*\n  roi_heads\.box_head\.fc1\.bias$",
+    ):
+        load(tensors)
+    variables = load(tensors, allow_missing=(name,))
+    np.testing.assert_array_equal(
+        canonical(variables)["roi/box_head/fc1/bias"], canonical(fresh())["roi/box_head/fc1/bias"]
+    )
+
+
+def test_a_tensor_without_a_place_is_named():
+    tensors = state_dict("detectron2", MODEL) | {"roi_heads.extra.weight": np.ones(3, np.float32)}
+    with pytest.raises(InputError, match=r"(?s)Without a place.*\n  roi_heads\.extra\.weight$"):
+        load(tensors)
+    assert_equal(load(tensors, allow_unused=("roi_heads.ex*",)), random_variables(MODEL))
+
+
+def test_permission_for_one_name_is_none_for_another():
+    tensors = state_dict("detectron2", MODEL)
+    tensors = without(without(tensors, "backbone.fpn_output2.bias"), "backbone.fpn_output3.bias")
+    with pytest.raises(InputError, match=r"fpn_output3\.bias") as error:
+        load(tensors, allow_missing=("backbone.fpn_output2.bias",))
+    assert "fpn_output2" not in str(error.value)
+
+
+def test_both_shapes_are_shown():
+    model = dataclasses.replace(MODEL, num_classes=5)
+    with pytest.raises(InputError, match=r"cls_score\.weight: \[32, 6\] in the file, \[32, 4\]"):
+        load(state_dict("detectron2", model))
+
+
+def test_integers_are_refused():
+    tensors = state_dict("mmdetection", MODEL)
+    tensors["rpn_head.rpn_cls.bias"] = np.arange(3)
+    with pytest.raises(InputError, match=r"rpn_cls\.bias: numbers of type int64"):
+        load(tensors)
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_heads_for_other_classes_start_anew_on_request(system):
+    other = dataclasses.replace(MODEL, num_classes=7)
+    loaded = canonical(load(state_dict(system, other), new_classes=True))
+    file, before = canonical(random_variables(other)), canonical(fresh())
+    for name, x in loaded.items():
+        is_new = name.split("/")[-2] in ("classes", "predictor") or "box_head/deltas" in name
+        np.testing.assert_array_equal(x, (before if is_new else file)[name], err_msg=name)
+
+
+def test_names_of_no_system_are_refused():
+    with pytest.raises(InputError, match=r"some\.pth: the names \(layer\.weight.*detectron2"):
+        from_state_dict({"layer.weight": np.ones(3)}, where="some.pth")
+
+
+def test_a_backbone_leaves_the_rest_as_it_is_and_is_no_detector():
+    tensors = {
+        name.removeprefix("backbone.bottom_up."): x
+        for name, x in state_dict("detectron2", MODEL).items()
+        if "bottom_up" in name
+    }
+    tensors["stem.fc.weight"] = np.ones((10, 4), np.float32)
+    loaded = canonical(load(tensors))
+    file, before = canonical(random_variables(MODEL)), canonical(fresh())
+    for name, x in loaded.items():
+        expected = file if name.startswith("backbone/") else before
+        np.testing.assert_array_equal(x, expected[name], err_msg=name)
+    weights = from_state_dict(tensors, where="R-50.pkl")
+    with pytest.raises(InputError, match=r"R-50\.pkl .* holds no detector"):
+        load_detector(weights, MODEL)
+
+
+def test_unused_counters_of_batches_are_ignored():
+    tensors = state_dict("mmdetection", MODEL)
+    tensors["backbone.bn1.num_batches_tracked"] = np.array(7)
+    assert_equal(load(tensors), random_variables(MODEL))
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".safetensors"])
+def test_our_own_file_brings_its_run_along(tmp_path, suffix, small_run: Run):
+    variables = random_variables(small_run.config.model)
+    path = tmp_path / f"weights{suffix}"
+    write_weights(from_variables(variables, small_run, where="here"), path, naming=OURS)
+    weights = read_weights(path)
+    assert weights.run == small_run
+    assert_equal(load_detector(weights, small_run.config.model), variables)
+
+
+@pytest.mark.parametrize(("system", "suffix"), [("detectron2", ".pkl"), ("torchvision", ".pth")])
+def test_a_file_for_another_system_has_every_byte_again(tmp_path, system, suffix):
+    tensors = state_dict(system, small_model(background=system == "torchvision"))
+    weights = from_state_dict(tensors, where="here")
+    path = tmp_path / f"weights{suffix}"
+    write_weights(weights, path, naming=SYSTEMS[system].NAMING)
+    again = read_weights(path)
+    assert again.naming.system == system
+    assert again.run is None
+    back = again.naming.to_theirs(again.tensors)
+    assert {n: (x.dtype, x.shape, x.tobytes()) for n, x in back.items()} == {
+        n: (x.dtype, x.shape, x.tobytes()) for n, x in tensors.items()
+    }
