@@ -1,5 +1,7 @@
 """Detectron2's mask_rcnn_R_50_FPN_3x, for its own weights.
 
+    python train.py detectron2_r50_fpn_3x --workdir DIR --data.root COCO \
+        --init.checkpoint R-50.pkl
     python eval.py --preset detectron2_r50_fpn_3x --init.checkpoint model_final_f10217.pkl \
         --data.root COCO
 

@@ -1,5 +1,7 @@
 """Detectron2's mask_rcnn_R_50_FPN_noaug_1x (as Detectron1), for its own weights.
 
+    python train.py detectron2_r50_fpn_noaug_1x --workdir DIR --data.root COCO \
+        --init.checkpoint R-50.pkl
     python eval.py --preset detectron2_r50_fpn_noaug_1x --init.checkpoint model_final.pkl \
         --data.root COCO
 

@@ -146,7 +146,7 @@ def test_low_precision_inputs_keep_their_type_and_float32_statistics(config):
 def test_group_norm_normalises_each_entry_over_pixels_and_channels_of_a_group():
     x, layer = random_input(), GroupNormConfig(groups=2).build("norm")
     scale, bias = random_variables()["params"].values()
-    y = layer.apply({"params": {"norm": {"scale": scale, "bias": bias}}}, x, jnp.asarray(VALID))
+    y = layer.apply({"params": {"scale": scale, "bias": bias}}, x, jnp.asarray(VALID))
     groups = np.asarray(x, np.float64).reshape(6, 12, 2, 4)
     mean, var = groups.mean((1, 3), keepdims=True), groups.var((1, 3), keepdims=True)
     expected = ((groups - mean) / np.sqrt(var + 1e-5)).reshape(SHAPE) * scale + bias
