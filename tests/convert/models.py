@@ -34,10 +34,17 @@ def canonical(variables) -> dict[str, np.ndarray]:
 
 
 def random_variables(config: MaskRCNNConfig, seed: int = 0):
-    """Variables of which no two have an equal value."""
+    """Variables of which no two have an equal value, and which give finite numbers."""
     shapes = jax.eval_shape(lambda: initial_variables(config.build(), seed=0))
     rng = np.random.default_rng(seed)
-    return jax.tree.map(lambda x: rng.standard_normal(x.shape).astype(np.float32), shapes)
+
+    def draw(path, x):
+        values = (
+            rng.uniform(0.5, 1.5, x.shape) if path[-1].key == "var" else rng.normal(0, 0.1, x.shape)
+        )
+        return values.astype(np.float32)
+
+    return jax.tree.map_with_path(draw, shapes)
 
 
 def state_dict(system: str, config: MaskRCNNConfig, seed: int = 0) -> dict[str, np.ndarray]:

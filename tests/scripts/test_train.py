@@ -67,7 +67,7 @@ def test_help_lists_the_presets_and_a_presets_options(run):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["shapes", "--init.checkpoint", "none.npz"], ["frozen norms"]),
+        (["shapes", "--init.checkpoint", "none.npz"], ["none.npz", "does not exist"]),
         (["penn_fudan", "--data.root", "nowhere"], ["nowhere", "no such file"]),
         (["shapes", "--model.num-classes", "5"], ["6 categories", "--model.num-classes is 5"]),
         (
