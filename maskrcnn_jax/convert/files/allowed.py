@@ -24,7 +24,18 @@ def _ignored(*_: Any) -> Ignored:
     return IGNORED
 
 
-def _tensor(storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> TorchTensor:
+def _tensor(
+    storage: Any,
+    offset: Any,
+    shape: Any,
+    strides: Any,
+    requires_grad: Any = False,
+    hooks: Any = None,
+    flags: Any = None,
+) -> TorchTensor:
+    del requires_grad, hooks
+    if flags:  # of views that torch has not computed yet
+        raise ContentError("has a tensor that is marked as conjugate or negative; save a copy")
     return TorchTensor(storage, offset, shape, strides)
 
 
@@ -34,7 +45,7 @@ def _parameter(tensor: Any, *_: Any) -> Tensor:
     return tensor
 
 
-def _size(values: tuple = ()) -> tuple:
+def _size(values: Any = ()) -> Any:
     return values
 
 

@@ -15,7 +15,15 @@ from maskrcnn_jax.convert.files.source import fill
 
 _HEADER = 30  # bytes of an entry's header without its name
 _DATE = (1980, 1, 1, 0, 0, 0)  # the same tensors give the same bytes, today and tomorrow
-_ERRORS = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError, ValueError)
+_ERRORS = (  # what zipfile raises for broken files
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    EOFError,
+    OverflowError,
+    RuntimeError,
+    ValueError,
+)
 
 
 class Archive:

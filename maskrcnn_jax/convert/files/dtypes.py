@@ -1,11 +1,11 @@
 """Element types and their names in each container; all of them little-endian."""
 
-import ml_dtypes
+import jax.numpy as jnp
 import numpy as np
 
 from maskrcnn_jax.convert.files.content_error import ContentError
 
-BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
+BFLOAT16 = np.dtype(jnp.bfloat16)
 
 TORCH: dict[str, np.dtype] = {  # the storage classes; quantised ones are left out
     "BoolStorage": np.dtype("|b1"),

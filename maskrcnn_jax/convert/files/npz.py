@@ -9,11 +9,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from maskrcnn_jax.convert.files.archive import Archive, write_entry
-from maskrcnn_jax.convert.files.content_error import (
-    ContentError,
-    about_tensor,
-    check_expansion,
-)
+from maskrcnn_jax.convert.files.content_error import ContentError, about_tensor, check_expansion
 from maskrcnn_jax.convert.files.dtypes import numpy_dtype, raw_bytes
 from maskrcnn_jax.convert.files.metadata import METADATA, checked_metadata, dump_json, parse_json
 from maskrcnn_jax.convert.files.shapes import num_bytes

@@ -39,9 +39,9 @@ def read_tensors(path: Path) -> TensorFile:
     InputError, with the file's name, for everything that is not as it must be; nothing in the file
     is run.
     """
-    if path.exists() and not path.is_file():
-        raise InputError(f"{path}: is a folder or a device, not a file of weights.")
     try:
+        if path.exists() and not path.is_file():
+            raise ContentError("is a folder or a device, not a file of weights")
         with path.open("rb") as file:
             content = _read(file)
     except FileNotFoundError:

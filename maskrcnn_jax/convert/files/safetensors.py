@@ -1,7 +1,7 @@
 """Hugging Face's safetensors: a JSON header and one block of raw content.
 
-Written by hand: the library's order of metadata changes from run to run, so that the same tensors
-do not give the same file, and reading through it takes the file's size twice.
+Written by hand: with the library (0.8.0) the order of metadata changes from run to run, so that the
+same tensors do not give the same file, and reading takes the file's size twice.
 
 Format: github.com/huggingface/safetensors, README, "Format".
 """

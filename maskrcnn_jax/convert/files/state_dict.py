@@ -4,11 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from maskrcnn_jax.convert.files.content_error import (
-    ContentError,
-    about_tensor,
-    check_expansion,
-)
+from maskrcnn_jax.convert.files.content_error import ContentError, about_tensor, check_expansion
 from maskrcnn_jax.convert.files.tensors import Contents, Tensor
 
 _PLACES = ("model", "state_dict", "model_state")

@@ -24,6 +24,7 @@ from maskrcnn_jax.convert.files.unpickler import unpickle
 
 _PICKLE = "/data.pkl"
 _ALIGNMENT = 64  # of the storages, for those who map the file into memory
+_ORDERED_DICT = call("collections.OrderedDict")
 _CLASSES = {dtype: f"torch.{name}" for name, dtype in TORCH.items()}
 
 
@@ -74,9 +75,6 @@ def write(file: BinaryIO, tensors: Mapping[str, np.ndarray]) -> None:
         for i, tensor in enumerate(tensors.values()):
             write_entry(archive, f"archive/data/{i}", raw_bytes(tensor), alignment=_ALIGNMENT)
         write_entry(archive, "archive/version", b"3\n")
-
-
-_ORDERED_DICT = call("collections.OrderedDict")
 
 
 def _tensor(tensor: np.ndarray, key: str) -> bytes:

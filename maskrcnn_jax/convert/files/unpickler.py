@@ -26,6 +26,7 @@ _VALUES = frozenset(
     "BININT BININT1 BININT2 LONG1 LONG4 BINFLOAT BINSTRING SHORT_BINSTRING BINUNICODE "
     "SHORT_BINUNICODE BINUNICODE8 BINBYTES SHORT_BINBYTES BINBYTES8 BYTEARRAY8".split()
 )
+_WITH_ATTRIBUTES = (OrderedDict, TorchTensor, Ignored)  # which are passed over
 _TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 
 Refer = Callable[[Any], Any]
@@ -178,7 +179,5 @@ def _call(function: Any, arguments: Any) -> Any:
 def _build(target: Any, state: Any) -> None:
     if isinstance(target, NumpyArray | NumpyDtype):
         target.build(state)
-    elif not isinstance(
-        target, OrderedDict | TorchTensor | Ignored
-    ):  # their attributes are ignored
+    elif not isinstance(target, _WITH_ATTRIBUTES):
         raise ContentError(f"sets the state of a {type(target).__name__}, which has none")

@@ -1,5 +1,6 @@
 """Writes a file of weights."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from maskrcnn_jax.convert.files.metadata import METADATA
 from maskrcnn_jax.errors import InputError
 from maskrcnn_jax.files import replaced
 
+_NOT_IN_NAMES = re.compile("[\0\ud800-\udfff]")  # the end in a zip file; half a character
 _DTYPES = {
     ".npz": dtypes.NUMPY.values(),
     ".pkl": dtypes.NUMPY.values(),
@@ -53,7 +55,5 @@ def write_tensors(
 
 
 def _check_name(path: Path, name: str) -> None:
-    """Zip files end a name at a zero byte, and none can keep half a character."""
-    is_text = name.isascii() or name.encode(errors="ignore").decode() == name
-    if not name or "\0" in name or not is_text or name == METADATA:
+    if not name or name == METADATA or _NOT_IN_NAMES.search(name):
         raise InputError(f"{path}: a tensor cannot have the name {name!r}.")

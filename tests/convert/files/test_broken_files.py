@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from maskrcnn_jax.convert.files import read_tensors, write_tensors
-from maskrcnn_jax.convert.files.pickle_writer import plain
+from maskrcnn_jax.convert.files.pickle_writer import call, plain
 from maskrcnn_jax.errors import InputError
 from tests.convert.files.crafted import dict_of, reference, tensor, torch_legacy, torch_zip
 
@@ -64,7 +64,7 @@ def test_a_file_that_is_cut_anywhere(kind, tmp_path):
         assert_refused(path, "cut short|ends early|none of the files|JSON")
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(data=st.data())
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_file_with_other_bytes_is_read_or_refused(kind, tmp_path_factory, data):
@@ -98,6 +98,8 @@ def test_a_file_with_other_bytes_is_read_or_refused(kind, tmp_path_factory, data
         (tensor((2**40, 2**40), (0, 0)), "too large"),
         (tensor(("2",), (1,)), "not a tuple of counts"),
         (tensor(storage=plain("0")), "has no storage"),
+        (tensor((0,), (1,), -1), "no counts"),
+        (tensor((0, 2**62), (1, 1)), "not a tuple of counts"),
     ],
 )
 def test_a_tensor_that_does_not_lie_in_its_storage(write, value, message, tmp_path):
@@ -134,6 +136,17 @@ def test_a_storage_that_is_not_what_the_pickle_claims(write, tmp_path):
     assert_refused(write(path, dict_of(weight=tensor(), other=other)), "'0' in two ways")
 
 
+def test_a_tensor_that_torch_has_not_computed_is_refused(tmp_path):
+    arguments = [reference(), *map(plain, (0, (6,), (1,), False, None))]
+    for flags, refused in ((dict_of(), False), (dict_of(conj=plain(True)), True)):
+        value = call("torch._utils._rebuild_tensor_v2", *arguments, flags)
+        path = torch_zip(tmp_path / "weights.pth", dict_of(weight=value))
+        if refused:
+            assert_refused(path, "marked as conjugate or negative")
+        else:
+            assert read_tensors(path).tensors["weight"].shape == (6,)
+
+
 def test_lying_counts_of_the_old_layout(tmp_path):
     path, value = tmp_path / "weights.pth", dict_of(weight=tensor())
     for size in (-1, 5, 7, 2**62):
@@ -167,6 +180,16 @@ def test_a_packed_entry_of_a_torch_file_is_refused(packed, tmp_path):
 def npy(header, content=b""):
     text = header if isinstance(header, bytes) else repr(header).encode()
     return b"\x93NUMPY\1\0" + struct.pack("<H", len(text)) + text + content
+
+
+def test_a_directory_that_lies_before_the_file(tmp_path):
+    """The large form of a zip file has room for positions that no file can have."""
+    path = tmp_path / "weights.npz"
+    large_end = struct.pack("<4sQHHIIQQQQ", b"PK\6\6", 44, 45, 45, 0, 0, 1, 1, 2**64 - 1, 0)
+    locator = struct.pack("<4sIQI", b"PK\6\7", 0, 4, 1)
+    end = struct.pack("<4sHHHHIIH", b"PK\5\6", 0, 0, 1, 1, 2**32 - 1, 2**32 - 1, 0)
+    path.write_bytes(b"PK\3\4" + large_end + locator + end)
+    assert_refused(path, "damaged zip file|cannot be read")
 
 
 def npz(path, entry, **options):

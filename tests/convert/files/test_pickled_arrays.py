@@ -9,7 +9,7 @@ import pytest
 from maskrcnn_jax.convert.files import read_tensors, write_tensors
 from maskrcnn_jax.convert.files.pickle_writer import call, known, plain, tuple_of
 from maskrcnn_jax.errors import InputError
-from tests.convert.files.crafted import dict_of, plain_pickle
+from tests.convert.files.crafted import dict_of, plain_pickle, torch_zip
 
 ARRAYS = {
     "weight": np.arange(24, dtype=np.float32).reshape(2, 3, 4),
@@ -120,6 +120,11 @@ def array_of(shape=(2,), dtype="f4", order="<", content=bytes(8)):
     return (
         empty + tuple_of(plain(1), plain(shape), dtype, plain(False), plain(content)) + pickle.BUILD
     )
+
+
+def test_arrays_in_a_torch_file(tmp_path):
+    path = torch_zip(tmp_path / "weights.pth", dict_of(weight=array_of(content=b"\0\0\x80?" * 2)))
+    np.testing.assert_array_equal(read_tensors(path).tensors["weight"], [1, 1])
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 import tracemalloc
 
 import hypothesis.strategies as st
-import ml_dtypes
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given
@@ -133,8 +133,8 @@ def test_folded_imagenet_weights(shared):
 @pytest.mark.parametrize(
     ("suffix", "dtype"),
     [
-        (".npz", ml_dtypes.bfloat16),
-        (".pkl", ml_dtypes.bfloat16),
+        (".npz", jnp.bfloat16),
+        (".pkl", jnp.bfloat16),
         (".pth", np.uint16),
         (".safetensors", np.complex128),
         *((suffix, dtype) for suffix in SUFFIXES for dtype in (object, "U3", ">f4", "f4,f4")),

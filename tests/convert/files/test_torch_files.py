@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-import ml_dtypes
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -27,7 +27,7 @@ def test_every_dtype(layout):
     tensors = read_tensors(DATA / f"dtypes_{layout}.pth").tensors
     assert len(tensors) == 12
     for name, array in tensors.items():
-        dtype = np.dtype(ml_dtypes.bfloat16 if name == "bfloat16" else name)
+        dtype = np.dtype(jnp.bfloat16 if name == "bfloat16" else name)
         assert array.dtype == dtype
         np.testing.assert_array_equal(array, np.arange(3).astype(dtype))
 
