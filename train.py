@@ -6,7 +6,7 @@ The same command run again continues from the newest checkpoint in DIR. ``python
 
 import dataclasses
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,6 +25,12 @@ from maskrcnn_jax.errors import exits_on_input_error
 from maskrcnn_jax.experiment import ExperimentConfig, check_num_classes
 from maskrcnn_jax.norms import FrozenBatchNormConfig
 from maskrcnn_jax.training.checkpoint import Checkpoints, Run, check_same_run, has_checkpoint
+from maskrcnn_jax.training.distributed import (
+    DistributedConfig,
+    is_first_process,
+    say,
+    start_processes,
+)
 from maskrcnn_jax.training.log import TrainingLog, check_finite
 from maskrcnn_jax.training.sharding import check_divides, data_mesh, replicate, shard_batch
 from maskrcnn_jax.training.state import count_parameters, create_state, initial_variables
@@ -34,6 +40,7 @@ from maskrcnn_jax.training.step import make_train_step
 @dataclass(frozen=True, kw_only=True)
 class Arguments:
     workdir: Path
+    distributed: DistributedConfig = field(default_factory=DistributedConfig)
     config: Annotated[ExperimentConfig, tyro.conf.arg(name="")]
 
 
@@ -65,14 +72,14 @@ def train(config: ExperimentConfig, workdir: Path) -> None:
     if checkpoints.latest_step() is not None:
         before = checkpoints.restore_run()
         for change in check_same_run(before, run, workdir):
-            print(f"changed: {change}")
+            say(f"changed: {change}")
         run = dataclasses.replace(run, position=before.position)
         state = checkpoints.restore_state(state)
     start = int(state.step)
     if start >= num_steps:
-        print(f"{workdir}: training is done ({start} steps)")
+        say(f"{workdir}: training is done ({start} steps)")
         return
-    print(
+    say(
         f"{len(dataset.images)} images, {len(dataset.categories)} categories; "
         f"{count_parameters(state.params):,} trained parameters; "
         f"steps {start} to {num_steps} on {mesh.size} {jax.devices()[0].platform} device(s)"
@@ -87,6 +94,7 @@ def train(config: ExperimentConfig, workdir: Path) -> None:
         every=config.run.log_every,
         images_per_step=config.input.batch_size,
         learning_rate=learning_rate,
+        writes=is_first_process(),
     )
     batches = train_batches(
         dataset,
@@ -105,7 +113,7 @@ def train(config: ExperimentConfig, workdir: Path) -> None:
     batches.close()
     log.close()
     checkpoints.close()
-    print(f"trained for {num_steps} steps; evaluate: python eval.py --workdir {workdir}")
+    say(f"trained for {num_steps} steps; evaluate: python eval.py --workdir {workdir}")
 
 
 def first_weights(variables: dict[str, Any], config: ExperimentConfig) -> dict[str, Any]:
@@ -113,11 +121,11 @@ def first_weights(variables: dict[str, Any], config: ExperimentConfig) -> dict[s
     norm = config.model.backbone.norm
     if config.init.checkpoint is not None:
         weights = read_weights(config.init.checkpoint)
-        print(f"{weights.where}: {len(weights.tensors)} arrays ({weights.naming.system})")
+        say(f"{weights.where}: {len(weights.tensors)} arrays ({weights.naming.system})")
         print_notes(weights, config.model)
         return load_weights(variables, weights, backbone_norm=norm, init=config.init)
     if isinstance(norm, FrozenBatchNormConfig):
-        print(
+        say(
             "warning: a backbone with frozen norms starts from random weights and will hardly "
             "learn; give ImageNet weights with --init.checkpoint FILE"
         )
@@ -127,9 +135,9 @@ def first_weights(variables: dict[str, Any], config: ExperimentConfig) -> dict[s
 def report_left_out(dataset: Dataset, plan: TrainPlan) -> None:
     """Says what of the data set does not take part in training."""
     if dropped := dropped_summary(dataset):
-        print(dropped)
+        say(dropped)
     if plan.num_dropped:
-        print(
+        say(
             f"{dataset.name} {dataset.split}: left out {plan.num_dropped} of "
             f"{len(dataset.images)} images, which have no objects "
             "(--input.keep-empty True trains on them)"
@@ -152,6 +160,7 @@ def main() -> None:
         default=Arguments(workdir=tyro.MISSING, config=config),
     )
     cli.use_compilation_cache()
+    start_processes(arguments.distributed)
     train(arguments.config, arguments.workdir)
 
 

@@ -21,6 +21,8 @@ from maskrcnn_jax.training.step import Metrics
 class TrainingLog:
     """Averages metrics over the steps between two lines.
 
+    One process of many ``writes``; the others only watch for numbers that are not finite.
+
     ``WORKDIR/metrics.jsonl`` has one object for each line. Lines beyond ``start``, written by a
     run that was cut off after its last checkpoint, are dropped, as those steps are done again.
     """
@@ -34,11 +36,15 @@ class TrainingLog:
         every: int,
         images_per_step: int,
         learning_rate: optax.Schedule,
+        writes: bool,
     ) -> None:
         self._every, self._num_steps = every, num_steps
         self._images_per_step, self._learning_rate = images_per_step, learning_rate
         self._pending: list[Metrics] = []
         self._time = time.perf_counter()
+        self._writes = writes
+        if not writes:
+            return
         self._path = workdir / "metrics.jsonl"
         _truncate(self._path, start)
         self._board = SummaryWriter(str(workdir / "tensorboard"), purge_step=start + 1)
@@ -53,7 +59,8 @@ class TrainingLog:
     def add(self, step: int, metrics: Metrics) -> None:
         """Takes the metrics of finished step number ``step``, counted from 1."""
         self._pending.append(metrics)
-        self._bar.update()
+        if self._writes:
+            self._bar.update()
         if step % self._every and step != self._num_steps:
             return
         values = jax.tree.map(lambda *x: float(np.mean(x)), *jax.device_get(self._pending))
@@ -61,6 +68,8 @@ class TrainingLog:
         now = time.perf_counter()
         rate = len(self._pending) * self._images_per_step / (now - self._time)
         self._pending, self._time = [], now
+        if not self._writes:
+            return
         line = {
             "step": step,
             **values,
@@ -75,8 +84,9 @@ class TrainingLog:
         self._bar.set_postfix_str(_summary(line))
 
     def close(self) -> None:
-        self._bar.close()
-        self._board.close()
+        if self._writes:
+            self._bar.close()
+            self._board.close()
 
 
 def check_finite(step: int, metrics: Mapping[str, Array | float]) -> None:
