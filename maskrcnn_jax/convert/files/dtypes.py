@@ -56,4 +56,4 @@ def numpy_dtype(name: str) -> np.dtype:
 
 def raw_bytes(array: np.ndarray) -> memoryview:
     """The elements in C order: a view, or a copy where their order is another one."""
-    return np.asarray(array, order="C").reshape(-1).view(np.uint8).data
+    return array.reshape(-1).view(np.uint8).data

@@ -3,7 +3,11 @@
 import pickle
 import zipfile
 
+import pytest
+
+from maskrcnn_jax.convert.files import read_tensors
 from maskrcnn_jax.convert.files.pickle_writer import call, known, plain, tuple_of
+from maskrcnn_jax.errors import InputError
 
 MAGIC = 0x1950A86A20F9469CFC6C
 
@@ -56,3 +60,11 @@ def plain_pickle(path, value):
     """The pickle alone."""
     path.write_bytes(pickled(value))
     return path
+
+
+def assert_refused(path, message):
+    """The file cannot be read, and the error names it and says this."""
+    with pytest.raises(InputError, match=message) as raised:
+        read_tensors(path)
+    assert str(raised.value).startswith(f"{path}: ")
+    assert len(str(raised.value)) < 1000

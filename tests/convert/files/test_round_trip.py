@@ -1,4 +1,6 @@
+import json
 import tracemalloc
+import zipfile
 
 import hypothesis.strategies as st
 import jax.numpy as jnp
@@ -79,6 +81,25 @@ def test_the_same_tensors_give_the_same_bytes(suffix, tmp_path):
         write_tensors(tmp_path / f"{name}{suffix}", tensors, metadata=metadata)
     one, two = (tmp_path / f"{name}{suffix}" for name in ("one", "two"))
     assert one.read_bytes() == two.read_bytes()
+    if zipfile.is_zipfile(one):
+        with zipfile.ZipFile(one) as archive:
+            assert {entry.date_time[0] for entry in archive.infolist()} == {1980}
+
+
+def test_what_is_mapped_into_memory_is_aligned(tmp_path):
+    tensors = {"a": np.ones(3, bool), "b": np.ones(5, np.float16), "c": np.ones(3)}
+    write_tensors(tmp_path / "weights.pth", tensors)
+    with zipfile.ZipFile(tmp_path / "weights.pth") as archive:
+        storages = [entry for entry in archive.infolist() if "/data/" in entry.filename]
+    assert len(storages) == 3
+    for entry in storages:
+        begin = entry.header_offset + 30 + len(entry.filename) + len(entry.extra)
+        assert begin % 64 == 0
+    write_tensors(tmp_path / "weights.safetensors", tensors)
+    content = (tmp_path / "weights.safetensors").read_bytes()
+    begin = 8 + int.from_bytes(content[:8], "little")
+    for name, specification in json.loads(content[8:begin]).items():
+        assert (begin + specification["data_offsets"][0]) % tensors[name].itemsize == 0
 
 
 @pytest.mark.parametrize(
