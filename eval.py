@@ -20,8 +20,9 @@ from tqdm import tqdm
 import configs
 from maskrcnn_jax import cli
 from maskrcnn_jax.convert.config import InitConfig
+from maskrcnn_jax.convert.loading import load_detector
 from maskrcnn_jax.convert.recognise import print_notes, recognise_experiment
-from maskrcnn_jax.convert.weights import load_detector, read_weights
+from maskrcnn_jax.convert.weights import read_weights
 from maskrcnn_jax.data.annotations import dropped_summary
 from maskrcnn_jax.data.config import InputConfig
 from maskrcnn_jax.data.datasets import DatasetConfig
@@ -36,7 +37,7 @@ from maskrcnn_jax.evaluation.tables import class_table, summary_table
 from maskrcnn_jax.experiment import check_num_classes
 from maskrcnn_jax.files import write_json
 from maskrcnn_jax.maskrcnn import MaskRCNNConfig
-from maskrcnn_jax.training.checkpoint import load_trained
+from maskrcnn_jax.training.checkpoint import Run, load_trained
 from maskrcnn_jax.training.sharding import data_mesh, replicate, shard_batch
 from maskrcnn_jax.training.step import make_predict_step
 
@@ -92,10 +93,7 @@ def evaluate_run(options: Sequence[str], workdir: Path) -> None:
     )
     split = arguments.split or arguments.data.eval_split
     dataset = arguments.data.build(split)
-    if tuple(dataset.categories) != run.categories:
-        raise InputError(
-            f"{dataset.name} has other categories than the data that {workdir} was trained on"
-        )
+    check_same_categories(dataset, run, where=str(workdir))
     out = arguments.out or workdir / "eval" / split
     evaluate_dataset(dataset, arguments.input, run.config.model, variables, out=out)
 
@@ -110,14 +108,24 @@ def evaluate_weights(options: Sequence[str], checkpoint: Path, preset: str | Non
         prog="eval.py",
         description=__doc__,
         default=WeightsArguments(
-            init=base.init, preset=preset, model=base.model, data=base.data, input=base.input
+            init=InitConfig(), preset=preset, model=base.model, data=base.data, input=base.input
         ),
     )
     dataset = arguments.data.build(arguments.split or arguments.data.eval_split)
     check_num_classes(dataset, arguments.model)
+    if weights.run is not None:
+        check_same_categories(dataset, weights.run, where=weights.where)
     print_notes(weights, arguments.model)
     variables = load_detector(weights, arguments.model, init=arguments.init)
     evaluate_dataset(dataset, arguments.input, arguments.model, variables, out=arguments.out)
+
+
+def check_same_categories(dataset: Dataset, run: Run, *, where: str) -> None:
+    """Refuses data with other categories than the run has seen."""
+    if tuple(dataset.categories) != run.categories:
+        raise InputError(
+            f"{dataset.name} has other categories than the data that {where} was trained on"
+        )
 
 
 def evaluate_dataset(

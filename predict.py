@@ -6,12 +6,14 @@ python predict.py --init.checkpoint WEIGHTS [--preset NAME] IMAGE_OR_FOLDER ... 
 Writes a picture for each image, and all detections as COCO results to ``results.json``.
 """
 
+import argparse
+import dataclasses
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import cv2
 import jax
@@ -22,14 +24,17 @@ from tqdm import tqdm
 import configs
 from maskrcnn_jax import cli
 from maskrcnn_jax.convert.config import InitConfig
+from maskrcnn_jax.convert.loading import load_detector
 from maskrcnn_jax.convert.recognise import print_notes, recognise_experiment, recognise_run
-from maskrcnn_jax.convert.weights import load_detector, read_weights
+from maskrcnn_jax.convert.weights import read_weights
+from maskrcnn_jax.data.config import InputConfig
 from maskrcnn_jax.data.examples import filling_example, prediction_example
 from maskrcnn_jax.data.images import read_image
 from maskrcnn_jax.errors import InputError, exits_on_input_error
 from maskrcnn_jax.evaluation.results import ImageDetections, coco_records, in_original_frame
 from maskrcnn_jax.evaluation.rle import DecodedMasks
 from maskrcnn_jax.files import write_bytes, write_json
+from maskrcnn_jax.maskrcnn import MaskRCNNConfig
 from maskrcnn_jax.training.checkpoint import Run, load_trained
 from maskrcnn_jax.training.sharding import data_mesh, replicate, shard_batch
 from maskrcnn_jax.training.step import make_predict_step
@@ -39,41 +44,67 @@ _SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Arguments:
+class RunArguments:
+    """Predicts with a run of train.py; its newest checkpoint is used."""
+
     # Images, or folders of images.
     images: tyro.conf.Positional[tuple[Path, ...]]
-    # A run of train.py; its newest checkpoint is used.
-    workdir: Path | None = None
-    # Weights that no run of train.py made, instead.
-    init: InitConfig = field(default_factory=InitConfig)
-    # Says model and input of these weights; None: what they show.
-    preset: str | None = None
-    # Annotation file in COCO's format that names their categories; None: COCO's, or numbers.
-    categories: Path | None = None
+    workdir: Path
     out: Path
     # What scores less is neither drawn nor counted; results.json has everything.
     min_score: float = 0.5
 
 
-def load(arguments: Arguments) -> tuple[Run, dict[str, Any]]:
-    """The detector that is asked for: its config and categories, and its variables."""
-    workdir, checkpoint = arguments.workdir, arguments.init.checkpoint
-    if workdir is not None and checkpoint is None:
-        return load_trained(workdir)
-    if workdir is not None or checkpoint is None:
-        raise InputError("give either --workdir or --init.checkpoint")
+@dataclass(frozen=True, kw_only=True)
+class WeightsArguments:
+    """Predicts with weights that no run of train.py made."""
+
+    images: tyro.conf.Positional[tuple[Path, ...]]
+    init: InitConfig
+    # Says model and input; None: what the weights show.
+    preset: str | None = None
+    # Annotation file in COCO's format that names the categories; None: COCO's, or numbers.
+    categories: Path | None = None
+    out: Path
+    min_score: float = 0.5
+    model: MaskRCNNConfig
+    input: InputConfig
+
+
+Arguments: TypeAlias = RunArguments | WeightsArguments
+
+
+def of_run(options: Sequence[str], workdir: Path) -> tuple[Arguments, Run, dict[str, Any]]:
+    """What is asked for, and the detector of a run: config and categories, and variables."""
+    default = RunArguments(images=tyro.MISSING, workdir=workdir, out=tyro.MISSING)
+    arguments = cli.parse(
+        RunArguments, options, prog="predict.py", description=__doc__, default=default
+    )
+    find_images(arguments.images)  # refuses before the weights are read
+    return arguments, *load_trained(workdir)
+
+
+def of_weights(
+    options: Sequence[str], checkpoint: Path, preset: str | None
+) -> tuple[Arguments, Run, dict[str, Any]]:
+    """As ``of_run``, for weights that no run of train.py made."""
     weights = read_weights(checkpoint)
-    preset = arguments.preset
-    config = recognise_experiment(weights) if preset is None else configs.load(preset)
+    base = recognise_experiment(weights) if preset is None else configs.load(preset)
+    default = WeightsArguments(
+        images=tyro.MISSING, out=tyro.MISSING, init=InitConfig(), model=base.model, input=base.input
+    )
+    arguments = cli.parse(
+        WeightsArguments, options, prog="predict.py", description=__doc__, default=default
+    )
+    config = dataclasses.replace(base, model=arguments.model, input=arguments.input)
     run = recognise_run(weights, config, categories=arguments.categories)
-    print_notes(weights, run.config.model)
-    return run, load_detector(weights, run.config.model, init=arguments.init)
+    print_notes(weights, config.model)
+    return arguments, run, load_detector(weights, config.model, init=arguments.init)
 
 
-def predict(arguments: Arguments) -> None:
+def predict(arguments: Arguments, run: Run, variables: dict[str, Any]) -> None:
     """Goes through the images one by one."""
     paths = find_images(arguments.images)
-    run, variables = load(arguments)
     config, categories = run.config, run.categories
     mesh = data_mesh()
     predict_step = make_predict_step(config.model.build(), mesh)
@@ -157,16 +188,23 @@ def as_text(counts: Counter) -> str:
 
 @exits_on_input_error
 def main() -> None:
-    """Reads the command line."""
-    arguments = cli.parse(
-        Arguments,
-        sys.argv[1:],
-        prog="predict.py",
-        description=__doc__,
-        default=Arguments(images=tyro.MISSING, out=tyro.MISSING),
-    )
+    """Reads the command line: what else there is to give depends on the weights."""
+    options = sys.argv[1:]
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    first.add_argument("--workdir", type=Path)
+    first.add_argument("--init.checkpoint", type=Path, dest="checkpoint")
+    first.add_argument("--preset")
+    known = first.parse_known_args(options)[0]
+    if not options or ("--help" in options and known.workdir is known.checkpoint is None):
+        print(__doc__)
+        sys.exit(0 if options else 2)
+    if (known.workdir is None) == (known.checkpoint is None):
+        raise InputError("give either --workdir or --init.checkpoint")
     cli.use_compilation_cache()
-    predict(arguments)
+    if known.workdir is not None:
+        predict(*of_run(options, known.workdir))
+    else:
+        predict(*of_weights(options, known.checkpoint, known.preset))
 
 
 if __name__ == "__main__":

@@ -15,8 +15,9 @@ import tyro
 
 import configs
 from maskrcnn_jax import cli
+from maskrcnn_jax.convert.loading import load_weights
 from maskrcnn_jax.convert.recognise import print_notes
-from maskrcnn_jax.convert.weights import load_weights, read_weights
+from maskrcnn_jax.convert.weights import read_weights
 from maskrcnn_jax.data.annotations import dropped_summary
 from maskrcnn_jax.data.pipeline import count_object_slots, train_batches
 from maskrcnn_jax.data.plan import TrainPlan
@@ -117,17 +118,19 @@ def train(config: ExperimentConfig, workdir: Path) -> None:
 
 
 def first_weights(variables: dict[str, Any], config: ExperimentConfig) -> dict[str, Any]:
-    """Random weights, or those of ``--init.checkpoint``."""
-    norm = config.model.backbone.norm
-    if config.init.checkpoint is not None:
-        weights = read_weights(config.init.checkpoint)
+    """Random weights, or those of ``--init.checkpoint`` or ``--init.backbone``."""
+    norm, init = config.model.backbone.norm, config.init
+    path = init.backbone or init.checkpoint
+    if path is not None:
+        weights = read_weights(path)
+        weights = weights if init.backbone is None else weights.backbone_alone()
         say(f"{weights.where}: {len(weights.tensors)} arrays ({weights.naming.system})")
         print_notes(weights, config.model)
-        return load_weights(variables, weights, backbone_norm=norm, init=config.init)
+        return load_weights(variables, weights, backbone_norm=norm, init=init)
     if isinstance(norm, FrozenBatchNormConfig):
         say(
             "warning: a backbone with frozen norms starts from random weights and will hardly "
-            "learn; give ImageNet weights with --init.checkpoint FILE"
+            "learn; give ImageNet weights with --init.backbone FILE"
         )
     return variables
 

@@ -1,7 +1,7 @@
 """Detectron2's mask_rcnn_R_101_FPN_3x, for its own weights.
 
     python train.py detectron2_r101_fpn_3x --workdir DIR --data.root COCO \
-        --init.checkpoint R-101.pkl
+        --init.backbone R-101.pkl
     python eval.py --preset detectron2_r101_fpn_3x --init.checkpoint model_final.pkl \
         --data.root COCO
 

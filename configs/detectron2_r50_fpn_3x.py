@@ -1,7 +1,7 @@
 """Detectron2's mask_rcnn_R_50_FPN_3x, for its own weights.
 
     python train.py detectron2_r50_fpn_3x --workdir DIR --data.root COCO \
-        --init.checkpoint R-50.pkl
+        --init.backbone R-50.pkl
     python eval.py --preset detectron2_r50_fpn_3x --init.checkpoint model_final_f10217.pkl \
         --data.root COCO
 
@@ -27,4 +27,5 @@ def detectron2_r50_fpn_3x() -> ExperimentConfig:
             short_sides=tuple(range(640, 801, 32)),
             padded_sizes=((800, 1344), (1344, 800)),
         ),
+        optimizer=dataclasses.replace(base.optimizer, decay_biases=True),
     )

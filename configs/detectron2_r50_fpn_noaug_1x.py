@@ -1,7 +1,7 @@
 """Detectron2's mask_rcnn_R_50_FPN_noaug_1x (as Detectron1), for its own weights.
 
     python train.py detectron2_r50_fpn_noaug_1x --workdir DIR --data.root COCO \
-        --init.checkpoint R-50.pkl
+        --init.backbone R-50.pkl
     python eval.py --preset detectron2_r50_fpn_noaug_1x --init.checkpoint model_final.pkl \
         --data.root COCO
 
@@ -33,5 +33,5 @@ def detectron2_r50_fpn_noaug_1x() -> ExperimentConfig:
         base,
         model=dataclasses.replace(base.model, rpn=rpn, roi=roi),
         input=dataclasses.replace(base.input, short_sides=(800,)),
-        optimizer=mask_rcnn_r50_fpn_1x().optimizer,
+        optimizer=dataclasses.replace(mask_rcnn_r50_fpn_1x().optimizer, decay_biases=True),
     )

@@ -1,7 +1,7 @@
 """Detectron2's mask_rcnn_X_101_32x8d_FPN_3x, for its own weights.
 
     python train.py detectron2_x101_fpn_3x --workdir DIR --data.root COCO \
-        --init.checkpoint X-101-32x8d.pkl
+        --init.backbone X-101-32x8d.pkl
     python eval.py --preset detectron2_x101_fpn_3x --init.checkpoint model_final.pkl \
         --data.root COCO
 

@@ -1,7 +1,7 @@
 """MMDetection's mask-rcnn_r50_fpn_1x_coco, for its own weights.
 
     python train.py mmdetection_r50_fpn_1x --workdir DIR --data.root COCO \
-        --init.checkpoint resnet50.pth
+        --init.backbone resnet50.pth
     python eval.py --preset mmdetection_r50_fpn_1x --init.checkpoint \
         mask_rcnn_r50_fpn_1x_coco.pth --data.root COCO
 

@@ -1,7 +1,7 @@
 """Pedestrians of Penn-Fudan, 120 training images, from an ImageNet backbone.
 
     python train.py penn_fudan --workdir runs/penn_fudan --data.root PENN_FUDAN \
-        --init.checkpoint resnet50_imagenet_folded.npz
+        --init.backbone resnet50_imagenet_folded.npz
 
 Hardware: a laptop; on 2 cores of an AMD EPYC 2.2 s a step, 22 minutes. Expected on the 50
 validation images: box AP .56, mask AP .45, mask AP50 .84 (one run, 2026-11-22; see

@@ -1,7 +1,7 @@
 """torchvision's maskrcnn_resnet50_fpn, for its own weights.
 
     python train.py torchvision_r50_fpn --workdir DIR --data.root COCO \
-        --init.checkpoint resnet50.pth
+        --init.backbone resnet50.pth --model.backbone.norm.epsilon 1e-5
     python eval.py --preset torchvision_r50_fpn --init.checkpoint \
         maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth --data.root COCO
 

@@ -22,16 +22,16 @@ import tyro
 from maskrcnn_jax import cli
 from maskrcnn_jax.convert import detectron2, mmdetection, torchvision
 from maskrcnn_jax.convert.config import InitConfig
+from maskrcnn_jax.convert.loading import load_detector
 from maskrcnn_jax.convert.recognise import (
+    print_export_notes,
     recognise_experiment,
     recognise_run,
-    semantic_notes,
 )
 from maskrcnn_jax.convert.weights import (
     OURS,
     Weights,
     from_variables,
-    load_detector,
     read_weights,
     write_weights,
 )
@@ -69,11 +69,6 @@ class Arguments:
 def convert(options: Sequence[str], source: Path) -> None:
     """Reads, translates and writes."""
     weights = read_weights(source)
-    if weights.only_backbone:
-        raise InputError(
-            f"{weights.where} ({weights.naming.system}) holds no detector, only a backbone; "
-            "train.py takes it as it is, by --init.checkpoint"
-        )
     experiment = recognise_experiment(weights)
     arguments = cli.parse(
         Arguments,
@@ -118,19 +113,19 @@ def write_file(weights: Weights, arguments: Arguments) -> None:
             f"{' or '.join(suffixes)}"
         )
     write_weights(weights, arguments.out, naming=naming)
-    for note in semantic_notes(arguments.model, naming):
-        print(note)
+    print_export_notes(arguments.model, naming)
 
 
 @exits_on_input_error
 def main() -> None:
     """Reads the command line: what else there is to give depends on the source."""
     options = sys.argv[1:]
-    sources = [option for option in options[:1] if not option.startswith("-")]
-    if not sources:
+    if not options or options[0] in ("-h", "--help"):
         print(__doc__)
         sys.exit(0 if options else 2)
-    convert(options, Path(sources[0]))
+    if options[0].startswith("-"):
+        raise InputError(f"SOURCE comes first, before {options[0]}")
+    convert(options, Path(options[0]))
 
 
 if __name__ == "__main__":

@@ -3,13 +3,18 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from maskrcnn_jax.errors import InputError
+
 
 @dataclass(frozen=True, kw_only=True)
 class InitConfig:
-    """Without a checkpoint all weights are random."""
+    """Without a file all weights are random. Both kinds of files may be of Detectron2, torchvision,
+    MMDetection or this program (.pth, .pkl, .safetensors, .npz, or a work directory).
+    """
 
-    # Weights of a detector or of an ImageNet backbone: a file of Detectron2, torchvision,
-    # MMDetection or this program (.pth, .pkl, .safetensors, .npz), or a work directory.
+    # ImageNet weights, or a detector of which only the backbone is taken.
+    backbone: Path | None = None
+    # A whole detector; of a file that holds only a backbone, that.
     checkpoint: Path | None = None
     # Names that the file may lack, as the file would have them; * stands for anything.
     allow_missing: tuple[str, ...] = ()
@@ -17,3 +22,7 @@ class InitConfig:
     allow_unused: tuple[str, ...] = ()
     # For other classes than the file's: leaves out the layers that have outputs for each class.
     new_classes: bool = False
+
+    def __post_init__(self) -> None:
+        if self.backbone is not None and self.checkpoint is not None:
+            raise InputError("give either init.backbone or init.checkpoint, not both")

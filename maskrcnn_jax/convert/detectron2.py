@@ -49,12 +49,56 @@ NAMING = Naming(
         *weight_and_bias(f"{_MASK}.deconv", "roi/mask_head/upsample", TRANSPOSED_CONV),
         *weight_and_bias(f"{_MASK}.predictor", "roi/mask_head/predictor", POINTWISE),
     ),
-    ignored=("pixel_mean", "pixel_std", r"proposal_generator\.anchor_generator\."),
+    ignored=(
+        *("pixel_mean", "pixel_std", r"proposal_generator\.anchor_generator\."),
+        r".*\.num_batches_tracked",
+    ),
 )
 
-# The files of ImageNet backbones.
+# ImageNet backbones of torchvision that its script convert-torchvision-to-d2.py has renamed.
 BACKBONE = Naming(
-    system="detectron2 backbone", rules=_resnet(""), ignored=(r"stem\.fc\.", r"(linear|fc)\.")
+    system="torchvision backbone in Detectron2's names",
+    rules=_resnet(""),
+    ignored=(r"(stem\.)?(linear|fc)\.", r".*\.num_batches_tracked"),
+)
+
+
+def _caffe2_norm(theirs: str, ours: str) -> tuple[Rule, ...]:
+    """Norms with statistics, or (s, b) with these folded into the affine transform."""
+    names = {
+        "scale": ("gamma", "s"),
+        "bias": ("beta", "b"),
+        "mean": ("running_mean", "rm"),
+        "var": ("running_var", "riv"),
+    }
+    return tuple(
+        Rule(f"{theirs}_{name}", f"{ours}/{leaf}") for leaf, both in names.items() for name in both
+    )
+
+
+def _caffe2_block() -> tuple[Rule, ...]:
+    rules = []
+    for branch, conv, norm_name in (
+        *(("1", "shortcut", "shortcut_norm"), ("2a", "conv1", "norm1")),
+        *(("2b", "conv2", "norm2"), ("2c", "conv3", "norm3")),
+    ):
+        theirs = f"res{{stage}}_{{block}}_branch{branch}"
+        ours = "backbone/res{stage}/block{block}"
+        rules += [Rule(f"{theirs}_w", f"{ours}/{conv}/kernel", CONV)]
+        rules += _caffe2_norm(f"{theirs}_bn", f"{ours}/{norm_name}")
+    return tuple(rules)
+
+
+# The ImageNet backbones of Detectron2's model zoo (R-50.pkl, X-101-32x8d.pkl), which keep the names
+# of Caffe2 (detectron2, checkpoint/c2_model_loading.py).
+CAFFE2_BACKBONE = Naming(
+    system="Caffe2 backbone",
+    rules=(
+        Rule("conv1_w", "backbone/stem/conv/kernel", CONV),
+        *_caffe2_norm("res_conv1_bn", "backbone/stem/norm"),
+        *_caffe2_block(),
+    ),
+    ignored=("conv1_b$", r"fc\d+_", "pred_", ".*_momentum$"),
 )
 
 

@@ -67,50 +67,63 @@ def background_first(tensors: Mapping[str, np.ndarray]) -> Tensors:
 
 def with_background_outputs(tensors: Mapping[str, np.ndarray]) -> Tensors:
     """Box deltas and a mask for the background too: zeros where there are none."""
-    k = num_classes(tensors)
+    return _change(tensors, _REFINEMENTS, _extend(num_classes(tensors)))
 
+
+def without_background_outputs(tensors: Mapping[str, np.ndarray]) -> Tensors:
+    """Box deltas and masks of the k classes only."""
+    return _change(tensors, _REFINEMENTS, _cut(num_classes(tensors)))
+
+
+def like(tensors: Mapping[str, np.ndarray], model: Mapping[str, Any]) -> Tensors:
+    """Adds or drops the background's outputs, as ``model`` (arrays by canonical names) has them."""
+    outputs = {_layer(name): x.shape[-1] for name, x in model.items()}
+    k = num_classes(model)
+    for layer, width in _REFINEMENTS.items():
+        has_background = outputs.get(layer) == width * (k + 1)
+        fit = (_extend if has_background else _cut)(num_classes(tensors))
+        tensors = _change(tensors, {layer: width}, fit)
+    return dict(tensors)
+
+
+def class_layers(tensors: Mapping[str, Any]) -> frozenset[str]:
+    """Names of the arrays with outputs for each class."""
+    k = num_classes(tensors)
+    return frozenset(
+        name
+        for name, x in tensors.items()
+        if (width := _CLASS_LAYERS.get(_layer(name))) and (k == 1 or x.shape[-1] > width)
+    )
+
+
+def num_classes(tensors: Mapping[str, Any]) -> int:
+    """k, or 0 for weights without class logits."""
+    (logits,) = _LOGITS
+    outputs = [x.shape[-1] for name, x in tensors.items() if _layer(name) == logits]
+    return outputs[0] - 1 if outputs else 0
+
+
+def _extend(k: int) -> Callable[[np.ndarray, int], np.ndarray]:
     def extend(x: np.ndarray, width: int) -> np.ndarray:
         missing = width * (k + 1) - x.shape[-1]
-        if missing not in (0, width):
+        if k == 0 or missing == 0:
+            return x
+        if missing != width:
             raise InputError(
                 f"boxes or masks with {x.shape[-1]} outputs for {k} classes cannot be expressed "
                 "where the background is a class: they are class-agnostic"
             )
         return np.concatenate([x, np.zeros((*x.shape[:-1], missing), x.dtype)], axis=-1)
 
-    return _change(tensors, _REFINEMENTS, extend)
+    return extend
 
 
-def without_background_outputs(tensors: Mapping[str, np.ndarray]) -> Tensors:
-    """Box deltas and masks of the k classes only."""
-    k = num_classes(tensors)
-    return _change(tensors, _REFINEMENTS, lambda x, width: x[..., : width * max(k, 1)])
+def _cut(k: int) -> Callable[[np.ndarray, int], np.ndarray]:
+    return lambda x, width: x[..., : width * k] if k else x
 
 
-def like(tensors: Mapping[str, np.ndarray], model: Mapping[str, Any]) -> Tensors:
-    """Adds or drops the background's outputs, as ``model`` (arrays by canonical names) has them."""
-    outputs = {name.rpartition("/")[0]: x.shape[-1] for name, x in model.items()}
-    k = num_classes(model)
-    if any(outputs.get(layer) == width * (k + 1) for layer, width in _REFINEMENTS.items()):
-        return with_background_outputs(tensors)
-    return without_background_outputs(tensors)
-
-
-def without_class_layers(tensors: Mapping[str, np.ndarray]) -> Tensors:
-    """What is left for a detector of other classes."""
-    return {name: x for name, x in tensors.items() if not is_class_layer(name)}
-
-
-def is_class_layer(name: str) -> bool:
-    """Whether the array belongs to a layer with outputs for each class."""
-    return name.rpartition("/")[0] in _CLASS_LAYERS
-
-
-def num_classes(tensors: Mapping[str, Any]) -> int:
-    """k, or 0 for weights without heads."""
-    (logits,) = _LOGITS
-    outputs = [x.shape[-1] for name, x in tensors.items() if name.rpartition("/")[0] == logits]
-    return outputs[0] - 1 if outputs else 0
+def _layer(name: str) -> str:
+    return name.rpartition("/")[0]
 
 
 def _change(
@@ -119,8 +132,7 @@ def _change(
     change: Callable[[np.ndarray, int], np.ndarray],
 ) -> Tensors:
     """Applies change(x, outputs of one class) to the kernels and biases of some layers."""
-    places = {name: widths.get(name.rpartition("/")[0]) for name in tensors}
     return {
-        name: x if (width := places[name]) is None else change(x, width)
+        name: x if (width := widths.get(_layer(name))) is None else change(x, width)
         for name, x in tensors.items()
     }

@@ -34,11 +34,11 @@ FOLDED_BACKBONE = Naming(
 
 
 def unfolded(tensors: Mapping[str, np.ndarray], *, epsilon: float) -> dict[str, np.ndarray]:
-    """Adds to canonical ``tensors`` what makes the norms add their bias and do nothing else."""
+    """Adds to a backbone's canonical ``tensors`` what norms lack of them: what does nothing."""
     added = {}
     for name, bias in tensors.items():
         module, _, leaf = name.rpartition("/")
         if leaf == "bias":
             for other, value in {"scale": 1.0, "mean": 0.0, "var": 1.0 - epsilon}.items():
                 added[f"{module}/{other}"] = np.full(bias.shape, value, np.float32)
-    return {**tensors, **added}
+    return {**added, **tensors}

@@ -62,15 +62,19 @@ def model(
     """Mask R-CNN as ``mask-rcnn_r50_fpn``, or with ``caffe`` as ``mask-rcnn_r50-caffe_fpn``.
 
     A Caffe backbone sees BGR pixels of standard deviation 1 and has its stride in the first
-    convolution of a block. Training differs from MMDetection's: its matching of anchors to objects
-    of low overlap and its trained affine transforms of frozen norms are not reproduced.
+    convolution of a block; the ResNeXt 32x8d sees BGR pixels too, of its own deviations. Training
+    differs from MMDetection's: its matching of anchors to objects of low overlap and its trained
+    affine transforms of frozen norms are not reproduced.
     """
+    backbone = backbone or ResNetConfig()
+    is_32x8d = (backbone.groups, backbone.width_per_group) == (32, 8)
     proposals = ProposalConfig(before_nms=1000, after_nms=1000, limit_shrinking=True)
-    bgr = PixelConfig(order="bgr", mean=(103.53, 116.28, 123.675), std=(1.0, 1.0, 1.0))
+    std = (57.375, 57.12, 58.395) if is_32x8d else (1.0, 1.0, 1.0)
+    bgr = PixelConfig(order="bgr", mean=(103.53, 116.28, 123.675), std=std)
     return MaskRCNNConfig(
         num_classes=num_classes,
-        pixels=bgr if caffe else PixelConfig(),
-        backbone=dataclasses.replace(backbone or ResNetConfig(), stride_in_1x1=caffe),
+        pixels=bgr if caffe or is_32x8d else PixelConfig(),
+        backbone=dataclasses.replace(backbone, stride_in_1x1=caffe),
         rpn=RPNConfig(
             train_proposals=dataclasses.replace(proposals, before_nms=2000),
             test_proposals=proposals,

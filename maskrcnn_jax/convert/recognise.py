@@ -4,12 +4,14 @@ import dataclasses
 import math
 import re
 from pathlib import Path
+from typing import Any
 
 from maskrcnn_jax.backbones.resnet import BLOCKS, STAGES, ResNetConfig
 from maskrcnn_jax.convert import detectron2, heads, mmdetection, torchvision
 from maskrcnn_jax.convert.naming import Naming
 from maskrcnn_jax.convert.weights import Weights
 from maskrcnn_jax.data.annotations import read_categories
+from maskrcnn_jax.data.category_labels import categories_by_id
 from maskrcnn_jax.data.coco_format.categories import default_categories
 from maskrcnn_jax.data.config import InputConfig
 from maskrcnn_jax.data.datasets import Coco2017Config
@@ -39,6 +41,8 @@ def recognise_run(
     num_classes = config.model.num_classes
     if categories is not None:
         names = read_categories(categories)
+        if len(names) != num_classes == max(category.id for category in names):
+            names = categories_by_id(names)
     elif weights.run is not None:
         names = weights.run.categories
     else:
@@ -78,10 +82,15 @@ def recognise_model(weights: Weights) -> MaskRCNNConfig:
     with other settings (RoIAlign, say) needs a preset. Raises InputError for weights that are not
     a whole detector, or of a kind that cannot be told.
     """
+    if weights.only_backbone:
+        raise InputError(
+            f"{weights.where} ({weights.naming.system}) holds only a backbone; train a detector "
+            "from it with train.py --init.backbone"
+        )
     if weights.naming.system not in _MODELS:
         raise InputError(
             f"{weights.where} ({weights.naming.system}) does not say which detector it is for; "
-            "give a preset"
+            "eval.py and predict.py take --preset NAME"
         )
     num_classes = heads.num_classes(weights.tensors)
     if num_classes < 1:
@@ -150,34 +159,62 @@ def _mask_head(standard: FCNMaskHeadConfig | None, weights: Weights) -> FCNMaskH
     )
 
 
-# Parts of a config that only training knows, or that no other system has.
+# Parts of a config that only training knows, or that say what the arrays themselves show.
 _NOT_SEMANTIC = (
     *("backbone.frozen_stages", "rpn.sampling", "rpn.train_proposals", "rpn.smooth_l1_beta"),
     *("rpn.divided_by", "roi.sampling", "roi.box.smooth_l1_beta", "roi.box.background_deltas"),
-    *("roi.mask.targets", "roi.mask.background_mask"),
+    *("roi.mask.targets", "roi.mask.background_mask", "num_classes"),
+)
+_SHOWN_BY_ARRAYS = (
+    *("roi.box.hidden", "roi.box.class_agnostic", "roi.pooling.output_size", "neck.channels"),
+    *("roi.mask.num_convs", "roi.mask.channels", "roi.mask.class_agnostic"),
 )
 # What matters to the weights of a backbone alone.
 _OF_BACKBONES = ("pixels.", "backbone.stride_in_1x1")
 
 
 def print_notes(weights: Weights, model: MaskRCNNConfig) -> None:
-    """Says where ``model`` computes otherwise than what the weights were made for."""
-    for note in semantic_notes(model, weights.naming):
-        print(note)
+    """Says by which options ``model`` computes otherwise than what the weights were made for."""
+    made_for, options = _made_for(weights, model)
+    if made_for is None:
+        return
+    for option, there, here in _semantic_differences(made_for, model):
+        if option.startswith(options):
+            print(f"note: --model.{option} is {here}; the weights were made for {there}")
 
 
-def semantic_notes(model: MaskRCNNConfig, naming: Naming) -> list[str]:
-    """One line for each option by which ``model`` computes otherwise than a system's standard."""
-    standards = _MODELS | {
-        detectron2.BACKBONE.system: detectron2.model,
+def print_export_notes(model: MaskRCNNConfig, naming: Naming) -> None:
+    """Says by which options ``model`` computes otherwise than the standard of a system."""
+    if naming.system not in _MODELS:
+        return
+    standard = _MODELS[naming.system](num_classes=model.num_classes, backbone=model.backbone)
+    for option, there, here in _semantic_differences(standard, model):
+        if not option.startswith(_SHOWN_BY_ARRAYS):
+            print(f"note: --model.{option} is {here}; {naming.system} by itself takes {there}")
+
+
+def _made_for(
+    weights: Weights, model: MaskRCNNConfig
+) -> tuple[MaskRCNNConfig | None, tuple[str, ...]]:
+    """The model that the weights tell of, and how the options begin that they are sure of."""
+    if weights.run is not None:
+        return weights.run.config.model, _OF_BACKBONES if weights.only_backbone else ("",)
+    if weights.naming.system in _MODELS and not weights.only_backbone:
+        return recognise_model(weights), ("",)
+    standards = {
+        detectron2.CAFFE2_BACKBONE.system: detectron2.model,
+        detectron2.BACKBONE.system: torchvision.model,
         torchvision.BACKBONE.system: torchvision.model,
-    }
-    if naming.system not in standards:
-        return []
-    standard = standards[naming.system](num_classes=model.num_classes, backbone=model.backbone)
+    } | _MODELS
+    if weights.naming.system not in standards:
+        return None, ()
+    options = _OF_BACKBONES if model.backbone.depth >= 50 else _OF_BACKBONES[:1]
+    return standards[weights.naming.system](backbone=model.backbone), options
+
+
+def _semantic_differences(a: MaskRCNNConfig, b: MaskRCNNConfig) -> list[tuple[str, Any, Any]]:
     return [
-        f"note: --model.{option} is {here}; {naming.system} by itself computes with {there}"
-        for option, there, here in differences(to_json(standard), to_json(model))
-        if not option.startswith(_NOT_SEMANTIC)
-        and (naming.system in _MODELS or option.startswith(_OF_BACKBONES))
+        difference
+        for difference in differences(to_json(a), to_json(b))
+        if not difference[0].startswith(_NOT_SEMANTIC)
     ]

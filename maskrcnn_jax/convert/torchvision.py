@@ -100,17 +100,19 @@ BACKBONE = Naming(
 def model(*, num_classes: int = 90, backbone: ResNetConfig | None = None) -> MaskRCNNConfig:
     """Mask R-CNN as ``torchvision.models.detection.maskrcnn_resnet50_fpn`` with its COCO weights.
 
-    Label i is COCO's category i + 1. The norms have epsilon 0, as torchvision sets it for the
-    published weights; a model that was trained anew there has 1e-5.
+    Label i is COCO's category i + 1. A ResNet-50 for COCO gets norms of epsilon 0, as torchvision
+    sets it for the weights that it publishes; all others have 1e-5.
     """
     small = ProposalConfig(before_nms=1000, after_nms=1000, min_side=1e-3)
     pooling = {"samples_per_cell": 2, "half_pixel": False}
+    backbone = backbone or ResNetConfig()
+    is_published = num_classes == 90 and (backbone.depth, backbone.groups) == (50, 1)
     return MaskRCNNConfig(
         num_classes=num_classes,
         backbone=dataclasses.replace(
-            backbone or ResNetConfig(),
+            backbone,
             stride_in_1x1=False,
-            norm=FrozenBatchNormConfig(epsilon=0.0),
+            norm=FrozenBatchNormConfig(epsilon=0.0 if is_published else 1e-5),
         ),
         rpn=RPNConfig(
             anchors=AnchorConfig(like_torchvision=True),

@@ -10,32 +10,36 @@ from dataclasses import dataclass
 from maskrcnn_jax.data.records import Annotation, Category, Dataset, Record, RecordSource
 from maskrcnn_jax.errors import InputError
 
+_LARGEST_ID = 10_000
+
 
 def labelled_by_id(dataset: Dataset) -> Dataset:
     """The same data, with label = category id - 1, and categories for unused ids in between.
 
-    Raises InputError for ids below 1.
+    Raises InputError for ids below 1, and for those too large for a layer with as many outputs.
     """
-    named = {category.id: category for category in dataset.categories}
-    if min(named, default=1) < 1:
-        raise InputError(
-            f"{dataset.name}: category id {min(named)} cannot become a label; with labels by "
-            "category id all ids must be at least 1"
-        )
-    categories = [
-        named.get(id, Category(id=id, name=f"unused {id}"))
-        for id in range(1, max(named, default=0) + 1)
-    ]
+    for category in dataset.categories:
+        if not 1 <= category.id <= _LARGEST_ID:
+            raise InputError(
+                f"{dataset.name}: category id {category.id} cannot become a label; with labels by "
+                f"category id all ids must be from 1 to {_LARGEST_ID}"
+            )
     labels = tuple(category.id - 1 for category in dataset.categories)
     return dataclasses.replace(
         dataset,
-        categories=categories,
+        categories=categories_by_id(dataset.categories),
         records=_Relabelled(source=dataset.records, labels=labels),
         dropped=tuple(
             dataclasses.replace(item, annotation=_relabel(item.annotation, labels))
             for item in dataset.dropped
         ),
     )
+
+
+def categories_by_id(categories: Sequence[Category]) -> list[Category]:
+    """One category for each id from 1 to the largest."""
+    named = {category.id: category for category in categories}
+    return [named.get(i, Category(id=i, name=f"unused {i}")) for i in range(1, max(named) + 1)]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -136,7 +136,11 @@ def check_same_run(before: Run, now: Run, workdir: Path) -> Sequence[str]:
                 f"{workdir} holds a run with --{option} {old}, not {new}. "
                 "Give another --workdir, or the option as it was."
             )
-    return [f"--{option}: {old} before, {new} from here on" for option, old, new in changed]
+    return [
+        f"--{option}: {old} before, {new} from here on"
+        for option, old, new in changed
+        if not _is_part(option, ("init",))  # plays no part any more
+    ]
 
 
 def _is_part(option: str, sections: Sequence[str]) -> bool:

@@ -131,7 +131,7 @@ def test_names_of_imagenet_backbones():
         for system in (
             "ImageNet backbone with folded norms",
             "torchvision backbone",
-            "detectron2 backbone",
+            "torchvision backbone in Detectron2's names",
         )
     )
     assert folded.canonical_name("layer2.1.conv3.bias") == "backbone/res3/block1/norm3/bias"

@@ -11,12 +11,14 @@ import configs
 from maskrcnn_jax.backbones.resnet import ResNetConfig
 from maskrcnn_jax.convert import detectron2, mmdetection, torchvision
 from maskrcnn_jax.convert.recognise import (
+    print_export_notes,
+    print_notes,
     recognise_experiment,
     recognise_model,
     recognise_run,
-    semantic_notes,
 )
-from maskrcnn_jax.convert.weights import OURS, from_state_dict, from_variables
+from maskrcnn_jax.convert.weights import OURS, Weights, from_state_dict, from_variables
+from maskrcnn_jax.data.coco_format.categories import COCO_CATEGORIES
 from maskrcnn_jax.data.records import Category
 from maskrcnn_jax.errors import InputError
 from maskrcnn_jax.files import write_json
@@ -104,7 +106,7 @@ def test_another_number_of_blocks_is_refused():
 
 def test_our_own_names_alone_do_not_say_which_model_it_is():
     weights = from_state_dict({"neck/output2/bias": np.zeros(4)}, where="some.npz")
-    with pytest.raises(InputError, match=r"some\.npz .* give a preset"):
+    with pytest.raises(InputError, match=r"some\.npz .* take --preset"):
         recognise_experiment(weights)
 
 
@@ -133,25 +135,88 @@ def test_categories_are_cocos_unless_told(system, first, tmp_path):
         recognise_run(weights, config, categories=path)
 
 
-def options_of(notes):
-    return {note.split()[1].removeprefix("--model.") for note in notes}
+def options_of(text):
+    return {line.split()[1].removeprefix("--model.") for line in text.splitlines()}
 
 
-def test_notes_are_about_what_changes_predictions():
+def test_notes_are_about_what_changes_predictions(capsys):
+    ours = dataclasses.replace(small_model(), num_classes=3)
+    weights = from_state_dict(state_dict("detectron2", small_model()), where="some.pkl")
+    print_notes(weights, ours)
+    changed = options_of(capsys.readouterr().out)
+    assert {"pixels.order", "pixels.mean", "pixels.std"} <= changed
+    assert not any("sampling" in option or "train" in option for option in changed)
+    print_notes(weights, recognise_model(weights))
+    assert capsys.readouterr().out == ""
+
+
+def test_notes_about_our_own_weights_compare_with_their_run(small_run, capsys):
+    model = small_run.config.model
+    weights = from_variables(random_variables(model), small_run, where="here")
+    print_notes(weights, model)
+    assert capsys.readouterr().out == ""
+    pixels = dataclasses.replace(model.pixels, order="bgr")
+    print_notes(weights, dataclasses.replace(model, pixels=pixels))
+    assert options_of(capsys.readouterr().out) == {"pixels.order"}
+
+
+@pytest.mark.parametrize(
+    ("naming", "expected"),
+    [
+        (torchvision.BACKBONE, {"backbone.stride_in_1x1"}),
+        (detectron2.BACKBONE, {"backbone.stride_in_1x1"}),
+        (detectron2.CAFFE2_BACKBONE, {"pixels.order", "pixels.mean", "pixels.std"}),
+    ],
+)
+def test_notes_about_a_backbone_are_about_its_input_and_stride(naming, expected, capsys):
     ours = configs.load("mask_rcnn_r50_fpn_1x").model
-    found = options_of(semantic_notes(ours, detectron2.NAMING))
-    assert found == {"pixels.order", "pixels.mean", "pixels.std"}
-    found = options_of(semantic_notes(ours, mmdetection.NAMING))
-    assert "backbone.stride_in_1x1" in found
-    assert not any("sampling" in option or "train" in option for option in found)
+    weights = Weights(
+        tensors={"backbone/stem/norm/bias": np.zeros(4)},
+        sources={}, naming=naming, unknown=(), where="some.pth",
+    )  # fmt: skip
+    print_notes(weights, ours)
+    assert options_of(capsys.readouterr().out) == expected
+
+
+def test_export_notes(capsys):
     for module in SYSTEMS.values():
-        assert semantic_notes(module.model(), module.NAMING) == []
-    assert semantic_notes(ours, OURS) == []
+        print_export_notes(module.model(), module.NAMING)
+    print_export_notes(small_model(), OURS)
+    assert capsys.readouterr().out == ""
+    print_export_notes(configs.load("mask_rcnn_r50_fpn_1x").model, mmdetection.NAMING)
+    assert "backbone.stride_in_1x1" in options_of(capsys.readouterr().out)
 
 
-def test_notes_about_a_backbone_are_about_its_input_and_stride():
-    ours = configs.load("mask_rcnn_r50_fpn_1x").model
-    assert options_of(semantic_notes(ours, torchvision.BACKBONE)) == {"backbone.stride_in_1x1"}
-    assert options_of(semantic_notes(ours, detectron2.BACKBONE)) == {
-        *("pixels.order", "pixels.mean", "pixels.std")
-    }
+def test_semantics_that_no_reference_output_shows():
+    """Values from the systems' own configurations."""
+    bgr, std = (103.53, 116.28, 123.675), (57.375, 57.12, 58.395)
+    resnext = ResNetConfig(depth=101, groups=32, width_per_group=8)
+    x101 = detectron2.model(backbone=resnext)
+    assert (x101.pixels.order, x101.pixels.mean, x101.pixels.std) == ("bgr", bgr, std)
+    assert not x101.backbone.stride_in_1x1
+    x101 = mmdetection.model(backbone=resnext)
+    assert (x101.pixels.order, x101.pixels.mean, x101.pixels.std) == ("bgr", bgr, std)
+    x101_4d = mmdetection.model(backbone=dataclasses.replace(resnext, width_per_group=4))
+    assert x101_4d.pixels == mmdetection.model().pixels
+    caffe = mmdetection.model(caffe=True)
+    assert (caffe.pixels.order, caffe.pixels.mean, caffe.pixels.std) == (
+        "bgr",
+        bgr,
+        (1.0, 1.0, 1.0),
+    )
+    assert caffe.backbone.stride_in_1x1
+    epsilons = [
+        torchvision.model(num_classes=k, backbone=ResNetConfig(depth=depth)).backbone.norm.epsilon
+        for k, depth in ((90, 50), (2, 50), (90, 18))
+    ]
+    assert epsilons == [0.0, 1e-5, 1e-5]
+
+
+def test_an_annotation_file_of_coco_names_the_90_outputs_of_torchvision(tmp_path):
+    model = dataclasses.replace(small_model(background=True), num_classes=90)
+    weights = from_state_dict(state_dict("torchvision", model), where="some.pth")
+    named = [{"id": c.id, "name": c.name} for c in COCO_CATEGORIES]
+    path = tmp_path / "instances.json"
+    write_json(path, {"categories": named})
+    config = recognise_experiment(weights)
+    assert recognise_run(weights, config, categories=path) == recognise_run(weights, config)

@@ -9,12 +9,11 @@ import numpy as np
 import pytest
 
 from maskrcnn_jax.convert.config import InitConfig
+from maskrcnn_jax.convert.loading import load_detector, load_weights
 from maskrcnn_jax.convert.weights import (
     OURS,
     from_state_dict,
     from_variables,
-    load_detector,
-    load_weights,
     read_weights,
     write_weights,
 )
@@ -53,23 +52,35 @@ def test_canonical_names_are_our_own():
     assert_equal(load_weights(fresh(), weights, backbone_norm=FROZEN), random_variables(MODEL))
 
 
-@pytest.mark.parametrize(("in_file", "in_model"), [(True, False), (False, True)])
-def test_outputs_for_the_background_come_and_go(in_file, in_model):
-    model = small_model(background=in_model)
-    variables = load(state_dict("torchvision", small_model(background=in_file)), model)
-    loaded, saved = (
-        canonical(variables),
-        canonical(random_variables(small_model(background=in_file))),
-    )
-    k = model.num_classes
+def test_outputs_for_the_background_are_added_where_the_model_has_them():
+    model = small_model(background=True)
+    loaded = canonical(load(state_dict("detectron2", MODEL), model))
+    file, k = canonical(random_variables(MODEL)), MODEL.num_classes
     for name, outputs in (
         ("roi/box_head/deltas/kernel", 4 * k),
         ("roi/mask_head/predictor/bias", k),
     ):
-        np.testing.assert_array_equal(loaded[name][..., :outputs], saved[name][..., :outputs])
-        if in_model:
-            # torchvision's file always has them
-            assert loaded[name].shape[-1] > outputs
+        np.testing.assert_array_equal(loaded[name][..., :outputs], file[name])
+        assert loaded[name].shape[-1] == outputs * (k + 1) // k
+        assert not loaded[name][..., outputs:].any()
+
+
+def test_outputs_for_the_background_are_dropped_where_the_model_has_none():
+    with_background = small_model(background=True)
+    loaded = canonical(load(state_dict("torchvision", with_background)))
+    file = canonical(random_variables(with_background))
+    for name in ("roi/box_head/deltas/kernel", "roi/mask_head/predictor/bias"):
+        np.testing.assert_array_equal(loaded[name], file[name][..., : loaded[name].shape[-1]])
+
+
+def test_each_head_may_have_its_own_background():
+    config = small_model(background=True)
+    mask = dataclasses.replace(config.roi.mask, background_mask=False)
+    config = dataclasses.replace(config, roi=dataclasses.replace(config.roi, mask=mask))
+    weights = from_state_dict(canonical(random_variables(config)), where="some.npz")
+    assert_equal(
+        load_weights(fresh(config), weights, backbone_norm=FROZEN), random_variables(config)
+    )
 
 
 @pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16, np.float64])
@@ -122,10 +133,35 @@ def test_permission_for_one_name_is_none_for_another():
     assert "fpn_output2" not in str(error.value)
 
 
-def test_both_shapes_are_shown():
+def test_both_shapes_are_shown_and_the_mend():
     model = dataclasses.replace(MODEL, num_classes=5)
-    with pytest.raises(InputError, match=r"cls_score\.weight: \[32, 6\] in the file, \[32, 4\]"):
+    with pytest.raises(
+        InputError, match=r"cls_score\.weight: \[6, 32\] in the file.* the model has \[32, 4\]"
+    ) as error:
         load(state_dict("detectron2", model))
+    assert "--model.num-classes 5" in str(error.value)
+    assert "--init.new-classes True" in str(error.value)
+
+
+def test_names_and_shapes_are_told_together():
+    tensors = state_dict("detectron2", dataclasses.replace(MODEL, num_classes=5))
+    tensors = without(tensors, "backbone.fpn_output2.bias") | {"extra.weight": np.ones(2)}
+    with pytest.raises(InputError) as error:
+        load(tensors)
+    for text in ("Missing", "Without a place", "Other shapes"):
+        assert text in str(error.value)
+
+
+def test_names_in_errors_are_those_of_the_file():
+    """Also where the file has names of an older version."""
+    tensors = state_dict("torchvision", MODEL)
+    tensors["roi_heads.mask_head.mask_fcn1.weight"] = tensors.pop("roi_heads.mask_head.0.0.weight")
+    tensors["roi_heads.mask_head.mask_fcn1.bias"] = np.ones(3, np.float32)
+    del tensors["roi_heads.mask_head.0.0.bias"]
+    with pytest.raises(
+        InputError, match=r"roi_heads\.mask_head\.mask_fcn1\.bias: \[3\] in the file"
+    ):
+        load(tensors)
 
 
 def test_integers_are_refused():
@@ -146,7 +182,7 @@ def test_heads_for_other_classes_start_anew_on_request(system):
 
 
 def test_names_of_no_system_are_refused():
-    with pytest.raises(InputError, match=r"some\.pth: the names \(layer\.weight.*detectron2"):
+    with pytest.raises(InputError, match=r"some\.pth: the names \(weight.*detectron2"):
         from_state_dict({"layer.weight": np.ones(3)}, where="some.pth")
 
 
@@ -171,6 +207,89 @@ def test_unused_counters_of_batches_are_ignored():
     tensors = state_dict("mmdetection", MODEL)
     tensors["backbone.bn1.num_batches_tracked"] = np.array(7)
     assert_equal(load(tensors), random_variables(MODEL))
+
+
+def test_a_prefix_of_all_names_is_passed_over():
+    tensors = {f"model.{name}": x for name, x in state_dict("detectron2", MODEL).items()}
+    assert_equal(load(tensors), random_variables(MODEL))
+
+
+def test_class_agnostic_heads_serve_other_classes_too():
+    one = small_model(class_agnostic=True)
+    other = dataclasses.replace(one, num_classes=7)
+    loaded = canonical(load(state_dict("detectron2", other), one, new_classes=True))
+    file = canonical(random_variables(other))
+    np.testing.assert_array_equal(
+        loaded["roi/box_head/deltas/kernel"], file["roi/box_head/deltas/kernel"]
+    )
+
+
+def test_random_heads_are_not_for_predicting():
+    weights = from_state_dict(state_dict("detectron2", MODEL), where="some.pkl")
+    with pytest.raises(InputError, match="for training only"):
+        load_detector(weights, MODEL, init=InitConfig(new_classes=True))
+
+
+def test_the_backbone_of_a_detector_alone():
+    weights = from_state_dict(state_dict("mmdetection", MODEL), where="some.pth").backbone_alone()
+    loaded = canonical(load_weights(fresh(), weights, backbone_norm=FROZEN))
+    file, before = canonical(random_variables(MODEL)), canonical(fresh())
+    for name, x in loaded.items():
+        expected = file if name.startswith("backbone/") else before
+        np.testing.assert_array_equal(x, expected[name], err_msg=name)
+
+
+CAFFE2 = {
+    "stem/conv/kernel": "conv1_w",
+    "stem/norm": "res_conv1_bn",
+    "res2/block1/conv1/kernel": "res2_1_branch2a_w",
+    "res3/block0/conv2/kernel": "res3_0_branch2b_w",
+    "res3/block0/norm2": "res3_0_branch2b_bn",
+    "res3/block0/shortcut/kernel": "res3_0_branch1_w",
+    "res3/block0/shortcut_norm": "res3_0_branch1_bn",
+}
+
+
+def caffe2_names(backbone, *, leaves):
+    """A backbone as Caffe2 names it; ``leaves`` are those of its norms."""
+    parts = {"conv1": "branch2a", "conv2": "branch2b", "shortcut": "branch1"}
+    parts |= {"norm1": "branch2a_bn", "norm2": "branch2b_bn", "shortcut_norm": "branch1_bn"}
+    tensors = {}
+    for name, x in backbone.items():
+        *module, leaf = name.split("/")[1:]
+        if leaf == "kernel":
+            x, end = x.transpose(3, 2, 0, 1), "_w"
+        elif leaf in leaves:
+            end = f"_{leaves[leaf]}"
+        else:
+            continue
+        if module[0] == "stem":
+            tensors[("conv1" if leaf == "kernel" else "res_conv1_bn") + end] = x
+        else:
+            stage, block, part = module
+            tensors[f"{stage}_{block.removeprefix('block')}_{parts[part]}{end}"] = x
+    return tensors
+
+
+WITH_STATISTICS = {"scale": "gamma", "bias": "beta", "mean": "running_mean", "var": "running_var"}
+
+
+@pytest.mark.parametrize("leaves", [WITH_STATISTICS, {"scale": "s", "bias": "b"}], ids=["4", "2"])
+def test_backbones_in_caffe2s_names(leaves):
+    file = canonical(random_variables(MODEL))
+    backbone = {name: x for name, x in file.items() if name.startswith("backbone/")}
+    tensors = caffe2_names(backbone, leaves=leaves)
+    for ours, theirs in CAFFE2.items():
+        suffix = "" if ours.endswith("kernel") else f"_{leaves['bias']}"
+        assert theirs + suffix in tensors, ours
+    tensors |= {"conv1_b": np.ones(3), "fc1000_w": np.ones((2, 2)), "conv1_w_momentum": np.ones(3)}
+    loaded = canonical(load(tensors))
+    for name, x in loaded.items():
+        leaf = name.rpartition("/")[2]
+        if name.startswith("backbone/") and leaf in ("kernel", *leaves):
+            np.testing.assert_array_equal(x, file[name], err_msg=name)
+        elif name.startswith("backbone/"):
+            assert (x == {"mean": 0, "var": np.float32(1 - FROZEN.epsilon)}[leaf]).all()
 
 
 @pytest.mark.parametrize("suffix", [".npz", ".safetensors"])

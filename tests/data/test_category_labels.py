@@ -39,6 +39,7 @@ def dataset(*ids):
             num_objects=one,
         ),
         records=[record],
+        labels=(record.labels(),),
         dropped=(
             DroppedAnnotation(image=0, annotation=annotation(9, len(ids) - 1), reason="thin"),
         ),
@@ -56,11 +57,13 @@ def test_labels_are_ids_less_one():
     assert [a.label for a in after.records[0].annotations] == [1, 2, 6]
     assert after.dropped[0].annotation.label == 6
     assert len(after.records) == 1
+    assert after.labels == ((1, 2, 6),)
     for old, new in zip(before.records[0].annotations, after.records[0].annotations, strict=True):
         assert dataclasses.replace(new, label=old.label) == old
         assert after.categories[new.label] == before.categories[old.label]
 
 
-def test_an_id_of_0_is_refused():
-    with pytest.raises(InputError, match="some: category id 0"):
-        labelled_by_id(dataset(0, 1))
+@pytest.mark.parametrize("wrong", [0, 2**31])
+def test_ids_that_no_layer_has_outputs_for_are_refused(wrong):
+    with pytest.raises(InputError, match=f"some: category id {wrong}"):
+        labelled_by_id(dataset(1, wrong))

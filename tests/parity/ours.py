@@ -9,7 +9,8 @@ import jax
 import numpy as np
 from flax.traverse_util import flatten_dict
 
-from maskrcnn_jax.convert.weights import Weights, load_weights
+from maskrcnn_jax.convert.loading import load_weights
+from maskrcnn_jax.convert.weights import Weights
 from maskrcnn_jax.maskrcnn import MaskRCNNConfig
 from maskrcnn_jax.structures import Batch, Detections, Proposals
 from maskrcnn_jax.training.state import initial_variables, merge, split

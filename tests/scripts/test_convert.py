@@ -87,10 +87,7 @@ def test_every_byte_comes_back(run, pickle, tmp_path):
 def test_differences_to_the_target_are_said(run, pickle, tmp_path):
     result = run(*CONVERT, pickle, "--to", "torchvision", "--out", tmp_path / "model.pth")
     assert result.returncode == 0, result.stderr
-    assert (
-        "note: --model.pixels.order is bgr; torchvision by itself computes with rgb"
-        in result.stdout
-    )
+    assert "note: --model.pixels.order is bgr; torchvision by itself takes rgb" in result.stdout
 
 
 def test_fine_tuning_starts_from_a_run(run, workdir, tmp_path):
@@ -117,8 +114,9 @@ def test_bad_input_is_one_clear_message(fails, run, pickle, workdir, image, shar
     assert "does not exist" in fails(*CONVERT, tmp_path / "no.pkl", "--to", "npz", "--out", out)
     assert "must end in .npz" in fails(*CONVERT, pickle, "--to", "npz", "--out", out)
     backbone = shared / "weights/resnet50_imagenet_folded.npz"
-    assert "only a backbone" in fails(*CONVERT, backbone, "--to", "npz", "--out", out)
+    assert "holds only a backbone" in fails(*CONVERT, backbone, "--to", "npz", "--out", out)
     assert "already holds a run" in fails(*CONVERT, pickle, "--to", "jax", "--out", workdir)
+    assert "SOURCE comes first" in fails(*CONVERT, "--to", "npz", "--out", out, pickle)
     (tmp_path / "text.pth").write_text("not weights")
     assert "text.pth" in fails(
         "predict.py", "--init.checkpoint", tmp_path / "text.pth", image, "--out", out

@@ -15,9 +15,10 @@ NUM_IMAGES = 8
 OPTIONS = (
     "--input.batch-size 2 --input.eval-batch-size 2 --input.short-sides 256 "
     "--input.eval-short-side 256 --input.long-side 448 --input.padded-sizes 256 448 448 256 "
-    "--input.num-workers 0 --model.roi.sampling.num-samples 128 "
-    "--optimizer.learning-rate 0.01 --optimizer.reference-batch-size 2 "
-    "--optimizer.schedule.epochs 120 --optimizer.schedule.decay-at 100 "
+    "--input.num-workers 0 --input.flip-probability 0 --model.roi.sampling.num-samples 128 "
+    "--optimizer.learning-rate 0.015 --optimizer.reference-batch-size 2 "
+    "--optimizer.max-gradient-norm 10 "
+    "--optimizer.schedule.epochs 160 --optimizer.schedule.decay-at 140 "
     "--optimizer.schedule.warmup-steps 50"
 ).split()
 
@@ -55,7 +56,7 @@ def test_eight_images_are_learnt_by_heart(shared, tmp_path):
 
     run(
         *("train.py", "mask_rcnn_r50_fpn_1x", "--workdir", workdir, "--data.root", data),
-        *("--init.checkpoint", shared / "weights/resnet50_imagenet_folded.npz", *OPTIONS),
+        *("--init.backbone", shared / "weights/resnet50_imagenet_folded.npz", *OPTIONS),
     )
     run("eval.py", "--workdir", workdir)
     metrics = json.loads((workdir / "eval/val2017/metrics.json").read_text())

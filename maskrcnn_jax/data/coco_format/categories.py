@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from maskrcnn_jax.data.category_labels import categories_by_id
 from maskrcnn_jax.data.records import Category
 
 _NAMES = """
@@ -27,5 +28,6 @@ def default_categories(num_classes: int) -> Sequence[Category]:
     """COCO's for a detector of 80 classes, or of 90 by category id; else numbered ones."""
     if num_classes == len(COCO_CATEGORIES):
         return COCO_CATEGORIES
-    by_id = {category.id: category for category in COCO_CATEGORIES if num_classes == 90}
-    return [by_id.get(id, Category(id=id, name=f"class {id}")) for id in range(1, num_classes + 1)]
+    if num_classes == COCO_CATEGORIES[-1].id:
+        return categories_by_id(COCO_CATEGORIES)
+    return [Category(id=i, name=f"class {i}") for i in range(1, num_classes + 1)]
