@@ -1,10 +1,11 @@
 """Reads and checks an annotation file in COCO layout; the image files are not touched.
 
 What is *malformed* is refused, with one message that names the file, the record and the mend:
-broken JSON; a key that is missing or of the wrong type; an id that occurs twice; an image or
-category that does not exist; a number that is NaN or infinite; an object without a mask; a polygon
-of fewer than three points and no sound one beside it, or with half a point; an RLE that does not
-fit its image. ``iscrowd`` alone may be missing (0). Unknown keys are ignored.
+broken JSON; a key that is missing, twice in one object, or of the wrong type; an id that occurs
+twice; an image or category that does not exist; a number that is NaN or infinite; an image of no
+or of too many pixels; an object without a mask; a polygon of fewer than three points and no sound
+one beside it, with half a point, or larger than any image; an RLE that does not fit its image.
+``iscrowd`` alone may be missing (0). Unknown keys are ignored.
 
 What is well-formed but *covers nothing* is dropped and counted (two such annotations are in COCO
 train2017): a box without area, a box or a mask wholly outside its image, a mask without area. A
@@ -19,13 +20,23 @@ kept. The order of images, and of the annotations of an image, is that of the fi
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib.resources.abc import Traversable
+from typing import TypeVar
 
 import numpy as np
 
 from maskrcnn_jax.data import json_fields
+from maskrcnn_jax.data.annotation_records import (
+    AnnotatedImage,
+    Listed,
+    covers_nothing,
+    read_annotation,
+    read_category,
+    read_image,
+)
+from maskrcnn_jax.data.problems import Kind, Problem, Report, raise_if_it_stops
 from maskrcnn_jax.data.records import (
     Annotation,
     Category,
@@ -33,8 +44,8 @@ from maskrcnn_jax.data.records import (
     DroppedAnnotation,
     ImageIndex,
 )
-from maskrcnn_jax.data.segmentation import check_segmentation, has_area
-from maskrcnn_jax.errors import InputError
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,40 +56,46 @@ class AnnotationFile:
     dropped: tuple[DroppedAnnotation, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Image:
-    id: int
-    file_name: str
-    height: int
-    width: int
-
-
 def read_annotations(path: Traversable) -> AnnotationFile:
     """Reads ``instances_<split>.json``. Raises ``InputError`` for what the module refuses."""
     content = json_fields.read_json_object(path)
-    categories = _categories(content, path)
-    images = _read_images(content, path)
-    labels = {category.id: label for label, category in enumerate(categories)}
-    places = {image.id: place for place, image in enumerate(images)}
-    kept: list[list[Annotation]] = [[] for _ in images]
+    return parse_annotations(content, path, report=raise_if_it_stops)
+
+
+def parse_annotations(content: dict, path: Traversable, *, report: Report) -> AnnotationFile:
+    """What is sound in the content of an annotation file; the rest is reported, in its order.
+
+    Where ``report`` returns, what depends on a faulty value is not looked at: the mask where the
+    size of the image is not known, the rest of a record without an id, and all annotations where
+    there are no images or no categories.
+    """
+    categories = _listed(content, "categories", read_category, path, report)
+    images = _listed(content, "images", read_image, path, report)
+    listed = Listed(images=images, categories=categories)
+    sound = [image for image in images.values() if image is not None]
+    places = {image.id: place for place, image in enumerate(sound)}
+    kept: list[list[Annotation]] = [[] for _ in sound]
     dropped: list[DroppedAnnotation] = []
-    for record, where in json_fields.records(content, "annotations", path):
-        place = places[json_fields.known_id(record, "image_id", places, where)]
-        label = labels[json_fields.known_id(record, "category_id", labels, where)]
-        annotation = _read_annotation(record, where, label=label, image=images[place])
-        reason = _reason_to_drop(annotation, images[place])
-        if reason is None:
+    for id, record, where in json_fields.records(content, "annotations", path, report):
+        if not (images and categories):
+            break
+        found = read_annotation(id, record, where, listed=listed, report=report)
+        if found is None:
+            continue
+        image, annotation = found
+        place = places[image.id]
+        problem = covers_nothing(annotation, image.size, where)
+        if problem is None:
             kept[place].append(annotation)
         else:
+            report(problem)
+            reason = problem.kind.what
             dropped.append(DroppedAnnotation(image=place, annotation=annotation, reason=reason))
     if dropped and not any(kept):
-        raise InputError(
-            f"{path}: no annotation covers anything; the first, id {dropped[0].annotation.id}, "
-            f"has a {dropped[0].reason}. Write boxes as [x, y, width, height] in pixels."
-        )
+        report(_nothing_left(dropped[0], path))
     return AnnotationFile(
-        categories=categories,
-        images=_index(images, kept),
+        categories=_by_id(categories),
+        images=_index(sound, kept),
         annotations=tuple(map(tuple, kept)),
         dropped=tuple(dropped),
     )
@@ -86,7 +103,8 @@ def read_annotations(path: Traversable) -> AnnotationFile:
 
 def read_categories(path: Traversable) -> tuple[Category, ...]:
     """The categories of an annotation file, in the order of their ids."""
-    return _categories(json_fields.read_json_object(path), path)
+    content = json_fields.read_json_object(path)
+    return _by_id(_listed(content, "categories", read_category, path, raise_if_it_stops))
 
 
 def count_objects(annotations: Iterable[Annotation]) -> int:
@@ -107,72 +125,43 @@ def dropped_summary(dataset: Dataset) -> str | None:
     )
 
 
-def _categories(content: dict, path: Traversable) -> tuple[Category, ...]:
-    categories = [
-        Category(id=record["id"], name=json_fields.field(record, "name", str, where))
-        for record, where in json_fields.records(content, "categories", path)
-    ]
-    if not categories:
-        raise InputError(f"{path}: 'categories' is empty; list the classes of the data set.")
-    return tuple(sorted(categories, key=lambda category: category.id))
+def _listed(
+    content: dict,
+    key: str,
+    read: Callable[[int, dict, str, Report], T | None],
+    path: Traversable,
+    report: Report,
+) -> dict[int, T | None]:
+    """The records of a list by their ids, of which there must be one; None for a faulty record."""
+    if content.get(key) == []:
+        text = f"{key!r} is empty; list the {key} of the data set."
+        report(Problem(kind=Kind.EMPTY_LIST, text=text, where=str(path)))
+    listed: dict[int, T | None] = {}
+    for id, record, where in json_fields.records(content, key, path, report):
+        listed.setdefault(id, read(id, record, where, report))
+    return listed
 
 
-def _read_images(content: dict, path: Traversable) -> list[_Image]:
-    images = []
-    for record, where in json_fields.records(content, "images", path):
-        image = _Image(
-            id=record["id"],
-            file_name=json_fields.field(record, "file_name", str, where),
-            height=json_fields.field(record, "height", int, where),
-            width=json_fields.field(record, "width", int, where),
-        )
-        if image.height < 1 or image.width < 1:
-            raise InputError(
-                f"{where}: {image.height} x {image.width} pixels; write its real size."
-            )
-        images.append(image)
-    if not images:
-        raise InputError(f"{path}: 'images' is empty; there is nothing to read.")
-    return images
+def _by_id(categories: dict[int, Category | None]) -> tuple[Category, ...]:
+    sound = (category for category in categories.values() if category is not None)
+    return tuple(sorted(sound, key=lambda category: category.id))
 
 
-def _read_annotation(record: dict, where: str, *, label: int, image: _Image) -> Annotation:
-    x, y, width, height = json_fields.numbers(record, "bbox", where, count=4)
-    is_crowd = record.get("iscrowd", 0)
-    if is_crowd not in (0, 1):
-        raise InputError(f"{where}: 'iscrowd' is {is_crowd!r}; it must be 0 or 1.")
-    try:
-        segmentation = check_segmentation(
-            record.get("segmentation"), height=image.height, width=image.width
-        )
-    except InputError as error:
-        raise InputError(f"{where}: {error}.") from None
-    return Annotation(
-        id=record["id"],
-        label=label,
-        box=(x, y, width, height),
-        area=json_fields.number(record, "area", where),
-        is_crowd=bool(is_crowd),
-        segmentation=segmentation,
+def _nothing_left(first: DroppedAnnotation, path: Traversable) -> Problem:
+    return Problem(
+        kind=Kind.NOTHING_LEFT,
+        text=f"no annotation covers anything; the first, id {first.annotation.id}, "
+        f"has a {first.reason}. Write boxes as [x, y, width, height] in pixels.",
+        where=str(path),
     )
 
 
-def _reason_to_drop(annotation: Annotation, image: _Image) -> str | None:
-    x, y, width, height = annotation.box
-    if width <= 0 or height <= 0:
-        return "box without area"
-    if x >= image.width or y >= image.height or x + width <= 0 or y + height <= 0:
-        return "box outside the image"
-    if not has_area(annotation.segmentation, height=image.height, width=image.width):
-        return "mask without area in the image"
-    return None
-
-
-def _index(images: list[_Image], annotations: list[list[Annotation]]) -> ImageIndex:
+def _index(images: list[AnnotatedImage], annotations: list[list[Annotation]]) -> ImageIndex:
+    heights, widths = np.array([image.size for image in images], np.int32).reshape(-1, 2).T
     return ImageIndex(
         ids=np.array([image.id for image in images], np.int64),
         file_names=tuple(image.file_name for image in images),
-        heights=np.array([image.height for image in images], np.int32),
-        widths=np.array([image.width for image in images], np.int32),
+        heights=heights,
+        widths=widths,
         num_objects=np.array([count_objects(found) for found in annotations], np.int32),
     )

@@ -6,16 +6,33 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
+from maskrcnn_jax.data.image_header import ImageHeader, read_header
+from maskrcnn_jax.data.problems import DataError, Kind
 from maskrcnn_jax.data.sizes import Size
-from maskrcnn_jax.errors import InputError
+
+# 16384 x 16384: 0.8 GB when decoded. A file of some kB can ask for that. Of a data set, and in JPEG
+# and PNG files; of another format, a picture to predict on may have the 2^30 that OpenCV allows.
+MAX_PIXELS = 2**28
+_MAX_SIDE = 2**20  # OpenCV's
 
 
-def decode_image(encoded: bytes, *, name: str) -> UInt8[np.ndarray, "h w 3"]:
-    """Decodes an image of a data set; ``name`` is for the error message.
+def has_too_many_pixels(size: Size) -> bool:
+    """Says whether an image of this size is not even tried to be decoded."""
+    return size[0] * size[1] > MAX_PIXELS or max(size) > _MAX_SIDE
 
-    The EXIF orientation is ignored: annotations are made on the pixels as they are stored.
+
+def decode_image(encoded: bytes, *, name: str, size: Size) -> UInt8[np.ndarray, "h w 3"]:
+    """Decodes an image of a data set, annotated as (height, width); ``name`` is for messages.
+
+    The EXIF orientation is ignored: annotations are made on the pixels as they are stored. A JPEG
+    or PNG of another size is refused before it is decoded.
     """
-    return _decode(encoded, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION, name)
+    header = _read_header(encoded, name)
+    if header:
+        _check_size(header.size, size, header=header, name=name)
+    image = _decode(encoded, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION, name)
+    _check_size(image.shape[:2], size, header=header, name=name)
+    return image
 
 
 def read_image(path: Path) -> UInt8[np.ndarray, "h w 3"]:
@@ -26,7 +43,8 @@ def read_image(path: Path) -> UInt8[np.ndarray, "h w 3"]:
     try:
         encoded = path.read_bytes()
     except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}.") from error
+        text = f"cannot be read: {error.strerror}."
+        raise DataError(Kind.UNREADABLE_IMAGE, text, where=str(path)) from error
     return _decode(encoded, cv2.IMREAD_COLOR_RGB, str(path))
 
 
@@ -51,14 +69,51 @@ def pad_image(image: UInt8[np.ndarray, "h w 3"], size: Size) -> UInt8[np.ndarray
     return padded
 
 
+def _read_header(encoded: bytes, name: str) -> ImageHeader | None:
+    try:
+        return read_header(encoded)
+    except ValueError:
+        raise _unreadable(encoded, name) from None
+
+
 def _decode(encoded: bytes, flags: int, name: str) -> UInt8[np.ndarray, "h w 3"]:
+    header = _read_header(encoded, name)
+    if header and has_too_many_pixels(header.size):
+        text = f"{_shown(header.size)} pixels are more than can be read ({MAX_PIXELS}). Shrink it."
+        raise DataError(Kind.HUGE_IMAGE, text, where=name)
     try:
         image = cv2.imdecode(np.frombuffer(encoded, np.uint8), flags)
     except cv2.error:  # an empty buffer, or more pixels than OpenCV allows
         image = None
     if image is None:
-        raise InputError(
-            f"{name}: not a readable image ({len(encoded)} bytes). The file is damaged, incomplete "
-            "or of an unsupported format: replace it, or remove it and its annotations."
-        )
+        raise _unreadable(encoded, name)
     return image
+
+
+def _unreadable(encoded: bytes, name: str) -> DataError:
+    text = (
+        f"not a readable image ({len(encoded)} bytes). The file is damaged, incomplete or of "
+        "an unsupported format: replace it, or remove it and its annotations."
+    )
+    return DataError(Kind.UNREADABLE_IMAGE, text, where=name)
+
+
+def _check_size(found: Size, annotated: Size, *, header: ImageHeader | None, name: str) -> None:
+    if found == annotated:
+        return
+    text = (
+        f"the image is {_shown(found)} (height x width), but its annotation says "
+        f"{_shown(annotated)}. "
+    )
+    if header and header.upright_size == annotated:
+        text += (
+            f"That is its size when it is turned, as its EXIF orientation {header.orientation} "
+            "asks for: save the image turned, without that entry."
+        )
+        raise DataError(Kind.TURNED_IMAGE, text, where=name)
+    text += "Correct the annotation file, or restore the image on which it was made."
+    raise DataError(Kind.OTHER_IMAGE_SIZE, text, where=name)
+
+
+def _shown(size: Size) -> str:
+    return f"{size[0]}x{size[1]}"

@@ -14,7 +14,6 @@ from maskrcnn_jax.data.images import decode_image
 from maskrcnn_jax.data.masks import framed_mask
 from maskrcnn_jax.data.records import Annotation, Record
 from maskrcnn_jax.data.sizes import Size
-from maskrcnn_jax.errors import InputError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,15 +49,8 @@ def read_scene(record: Record, *, mask_size: int) -> Scene:
 
 def read_pixels(record: Record) -> UInt8[np.ndarray, "h w 3"]:
     """The decoded image of a record, which must have the annotated size."""
-    image = decode_image(record.image, name=record.file_name)
-    height, width = image.shape[:2]
-    if (height, width) != (record.height, record.width):
-        raise InputError(
-            f"{record.file_name}: the image is {height}x{width} (height x width), but its "
-            f"annotation says {record.height}x{record.width}. Correct the annotation file, or "
-            "restore the image on which it was made."
-        )
-    return image
+    size = (record.height, record.width)
+    return decode_image(record.image, name=record.file_name, size=size)
 
 
 def _framed_masks(

@@ -6,13 +6,19 @@ more follow, bit 4 of the last one its sign), and from the fourth run on, the di
 run two places before (cocoapi, ``rleToString`` in ``common/maskApi.c``).
 """
 
+import math
 from typing import Any
 
 import numpy as np
 
+from maskrcnn_jax.data.json_fields import shown
 from maskrcnn_jax.data.masks import clip_outline
+from maskrcnn_jax.data.problems import DataError, Kind
 from maskrcnn_jax.data.records import Segmentation
-from maskrcnn_jax.errors import InputError
+
+# Of coordinates and of the length of an outline, in pixels. The C code of pycocotools takes 80
+# bytes for each pixel of length, and is lost where there is no memory or an int does not hold it.
+_FARTHEST = 2**24
 
 
 def check_segmentation(segmentation: Any, *, height: int, width: int) -> Segmentation:
@@ -22,22 +28,24 @@ def check_segmentation(segmentation: Any, *, height: int, width: int) -> Segment
     they enclose nothing, and pycocotools misreads them, so they are left out.
 
     Raises:
-      InputError: it is neither polygons nor an RLE, or does not fit an image of this size.
+      DataError: it is neither polygons nor an RLE, or does not fit an image of this size.
     """
     if isinstance(segmentation, dict):
         _check_rle(segmentation, height=height, width=width)
         return segmentation
     if not isinstance(segmentation, list) or not segmentation:
-        raise InputError(
-            f"segmentation is {_shown(segmentation)}; it must be a list of polygons or an RLE"
+        raise DataError(
+            Kind.NO_MASK,
+            f"segmentation is {shown(segmentation)}; it must be a list of polygons or an RLE",
         )
     for polygon in segmentation:
         _check_polygon(polygon)
     sound = [polygon for polygon in segmentation if len(polygon) >= 6]
     if not sound:
-        raise InputError(
-            f"segmentation {_shown(segmentation)} has a polygon of fewer than three points; "
-            "write polygons as [[x1, y1, x2, y2, x3, y3, ...], ...]"
+        raise DataError(
+            Kind.TOO_FEW_POINTS,
+            f"segmentation {shown(segmentation)} has a polygon of fewer than three points; "
+            "write polygons as [[x1, y1, x2, y2, x3, y3, ...], ...]",
         )
     return sound
 
@@ -59,7 +67,7 @@ def rle_counts(rle: dict) -> list[int]:
     for character in rle["counts"]:
         digit = ord(character) - 48
         if not 0 <= digit < 64 or shift > 30:
-            raise InputError("segmentation is an RLE whose counts are not the text of a COCO RLE")
+            raise _bad_rle("are not the text of a COCO RLE")
         value |= (digit & 0x1F) << shift
         shift += 5
         if digit & 0x20:
@@ -69,42 +77,74 @@ def rle_counts(rle: dict) -> list[int]:
         counts.append(value + counts[-2] if len(counts) > 2 else value)
         value = shift = 0
     if shift:
-        raise InputError("segmentation is an RLE whose counts end in the middle of a number")
+        raise _bad_rle("end in the middle of a number")
     return counts
 
 
 def _check_rle(rle: dict, *, height: int, width: int) -> None:
-    if rle.get("size") != [height, width]:
-        raise InputError(
-            f"segmentation is an RLE of size {_shown(rle.get('size'))}, "
-            f"but its image is [{height}, {width}] (height, width)"
+    size: Any = rle.get("size")
+    if size != [height, width] or set(map(type, size)) != {int}:
+        raise DataError(
+            Kind.OTHER_RLE_SIZE,
+            f"segmentation is an RLE of size {shown(size)}, "
+            f"but its image is [{height}, {width}] (height, width)",
         )
     if not isinstance(rle.get("counts"), (str, list)):
-        raise InputError("segmentation is an RLE without 'counts' (a string or a list of integers)")
+        raise DataError(
+            Kind.NO_MASK,
+            "segmentation is an RLE without 'counts' (a string or a list of integers)",
+        )
     counts = rle_counts(rle)
     if not all(type(count) is int and count >= 0 for count in counts):
-        raise InputError("segmentation is an RLE whose counts are not all integers of at least 0")
+        raise _bad_rle("are not all integers of at least 0")
     if sum(counts) != height * width:
-        raise InputError(
-            f"segmentation is an RLE whose counts add up to {sum(counts)}, "
+        raise _bad_rle(
+            f"add up to {shown(sum(counts))}, "
             f"but its image has {height} x {width} = {height * width} pixels"
         )
 
 
+def _bad_rle(text: str) -> DataError:
+    return DataError(Kind.BAD_RLE, f"segmentation is an RLE whose counts {text}")
+
+
 def _check_polygon(polygon: Any) -> None:
-    try:
-        coordinates = np.asarray(polygon)
-    except ValueError:  # ragged
-        coordinates = np.empty(0, object)
-    if not isinstance(polygon, list) or coordinates.ndim != 1:
-        raise InputError(
-            f"segmentation holds {_shown(polygon)}, which is not a polygon; "
-            "write polygons as [[x1, y1, x2, y2, x3, y3, ...], ...]"
+    types = set(map(type, polygon)) if isinstance(polygon, list) else {list}
+    if list in types:
+        raise DataError(
+            Kind.NO_MASK,
+            f"segmentation holds {shown(polygon)}, which is not a polygon; "
+            "write polygons as [[x1, y1, x2, y2, x3, y3, ...], ...]",
         )
-    if polygon and (coordinates.dtype.kind not in "iuf" or not np.isfinite(coordinates).all()):
-        raise InputError(f"polygon {_shown(polygon)} has a coordinate that is not a finite number")
+    if not types <= {int, float} or not _are_finite(polygon):
+        raise DataError(
+            Kind.BAD_NUMBER,
+            f"polygon {shown(polygon)} has a coordinate that is not a finite number",
+        )
     if len(polygon) % 2:
-        raise InputError(f"polygon {_shown(polygon)} has an odd number of coordinates")
+        raise DataError(
+            Kind.HALF_POINT, f"polygon {shown(polygon)} has an odd number of coordinates"
+        )
+    if polygon and _is_too_long(polygon):
+        raise DataError(
+            Kind.TOO_LONG_OUTLINE,
+            f"polygon {shown(polygon)} is longer or lies farther out than {_FARTHEST} pixels",
+        )
+
+
+def _are_finite(values: list[float]) -> bool:
+    try:
+        return math.isfinite(sum(values))
+    except OverflowError:  # an integer of JSON may be too large for a float
+        return False
+
+
+def _is_too_long(polygon: list[float]) -> bool:
+    low, high = min(polygon), max(polygon)
+    if low > -_FARTHEST and high < _FARTHEST and (high - low) * len(polygon) < _FARTHEST:
+        return False  # most polygons by far: no edge is longer than high - low along x or y
+    edges = np.diff(np.reshape(polygon, (-1, 2)), axis=0, append=[polygon[:2]])
+    return max(-low, high, np.abs(edges).sum()) >= _FARTHEST
 
 
 def _area(outline: np.ndarray) -> float:
@@ -113,8 +153,3 @@ def _area(outline: np.ndarray) -> float:
         return 0.0
     x, y = (outline - outline[0]).T  # so that an outline straight along x or y has exactly 0
     return abs(np.dot(x, np.roll(y, -1)) - np.dot(np.roll(x, -1), y)) / 2
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."

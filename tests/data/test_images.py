@@ -4,14 +4,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maskrcnn_jax.data.images import decode_image, pad_image, read_image, resize_image
-from maskrcnn_jax.errors import InputError
-
-# A JPEG segment that says: stored lying on its side, turn it clockwise (EXIF orientation 6).
-ORIENTATION_6 = (
-    b"\xff\xe1\x00\x22Exif\x00\x00II*\x00\x08\x00\x00\x00\x01\x00"
-    b"\x12\x01\x03\x00\x01\x00\x00\x00\x06\x00\x00\x00\x00\x00\x00\x00"
+from maskrcnn_jax.data.images import (
+    decode_image,
+    has_too_many_pixels,
+    pad_image,
+    read_image,
+    resize_image,
 )
+from maskrcnn_jax.data.problems import DataError, Kind
+from maskrcnn_jax.errors import InputError
+from tests.data.odd_images import cmyk_jpeg, png_bomb, turned_jpeg
+
+SIZE = (40, 64)
 
 
 @pytest.fixture(scope="module")
@@ -25,18 +29,15 @@ def encode(image, extension=".png"):
     return cv2.imencode(extension, image)[1].tobytes()
 
 
-def turned_jpeg(image):
-    encoded = encode(image[..., ::-1], ".jpg")
-    return encoded[:2] + ORIENTATION_6 + encoded[2:]
-
-
 def test_colours_are_rgb(photo):
-    np.testing.assert_array_equal(decode_image(encode(photo[..., ::-1]), name="a.png"), photo)
+    np.testing.assert_array_equal(
+        decode_image(encode(photo[..., ::-1]), name="a.png", size=SIZE), photo
+    )
 
 
 def test_data_set_images_stay_as_stored_and_user_images_are_turned_upright(photo, tmp_path):
-    encoded = turned_jpeg(photo)
-    stored = decode_image(encoded, name="a.jpg")
+    encoded = turned_jpeg(encode(photo[..., ::-1], ".jpg"), 6)
+    stored = decode_image(encoded, name="a.jpg", size=SIZE)
     assert stored.shape == (40, 64, 3)
     (tmp_path / "a.jpg").write_bytes(encoded)
     np.testing.assert_array_equal(read_image(tmp_path / "a.jpg"), np.rot90(stored, -1))
@@ -57,13 +58,47 @@ def test_grey_alpha_and_16_bits_become_rgb(photo, tmp_path):
         np.testing.assert_array_equal(read_image(path), expected, err_msg=name)
 
 
+def test_ink_becomes_rgb(tmp_path):
+    for ink, expected in (
+        ((0, 255, 255, 255), (0, 255, 255)),
+        ((255, 255, 0, 255), (255, 255, 0)),
+        ((255, 255, 255, 0), (0, 0, 0)),
+        ((200, 100, 50, 220), (173, 87, 44)),
+    ):
+        image = decode_image(cmyk_jpeg(ink, blocks=(2, 3)), name="a.jpg", size=(16, 24))
+        assert np.abs(image.astype(int) - expected).max() <= 1
+
+
+def test_an_image_of_another_size_is_refused(photo):
+    jpeg = encode(photo, ".jpg")
+    for encoded, kind, message in (
+        (encode(photo), Kind.OTHER_IMAGE_SIZE, "40x64 .* but its annotation says 64x40"),
+        (encode(photo, ".webp"), Kind.OTHER_IMAGE_SIZE, "40x64 .* but its annotation says 64x40"),
+        (turned_jpeg(jpeg, 3), Kind.OTHER_IMAGE_SIZE, "40x64 .* but its annotation says 64x40"),
+        (turned_jpeg(jpeg, 8), Kind.TURNED_IMAGE, "as its EXIF orientation 8 asks for"),
+    ):
+        with pytest.raises(DataError, match=message) as error:
+            decode_image(encoded, name="street.jpg", size=SIZE[::-1])
+        assert error.value.problem.kind is kind
+        assert error.value.problem.where == "street.jpg"
+
+
+def test_no_more_pixels_are_decoded_than_there_may_be():
+    side = 2**14
+    assert not has_too_many_pixels((side, side))
+    for size in ((side, side + 1), (2**20 + 1, 1), (1, 2**20 + 1), (2**40, 2**40)):
+        assert has_too_many_pixels(size)
+    with pytest.raises(DataError, match=r"street\.png: 16384x16392 pixels are more than can be"):
+        decode_image(png_bomb(side, side + 8), name="street.png", size=(side, side + 8))
+
+
 @pytest.mark.parametrize("keep", [0, 10, 0.5])
 @pytest.mark.parametrize("extension", [".png", ".jpg"])
 def test_damaged_images_are_named(photo, extension, keep):
     encoded = encode(photo, extension)
     damaged = encoded[: keep if isinstance(keep, int) else int(keep * len(encoded))]
     with pytest.raises(InputError, match=r"street\.jpg.*not a readable image"):
-        decode_image(damaged, name="street.jpg")
+        decode_image(damaged, name="street.jpg", size=SIZE)
 
 
 def test_files_that_cannot_be_read_are_named(tmp_path):

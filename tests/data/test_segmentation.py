@@ -94,13 +94,16 @@ def test_polygons_of_two_points_are_left_out_beside_sound_ones():
         ([[0, 0, 4, 0, 4, 4, 1]], "odd number"),
         (TRIANGLE, "not a polygon"),
         ([[[0, 0], [4, 0], [4, 4]]], "not a polygon"),
-        ([[0, [0], 4, 0, 4, 4]], "not a finite number"),
+        ([[0, [0], 4, 0, 4, 4]], "not a polygon"),
         ([[0, 0, 4, 0, 4, float("nan")]], "not a finite number"),
         ([[0, 0, 4, 0, 4, float("inf")]], "not a finite number"),
         ([[0, 0, 4, 0, 4, "4"]], "not a finite number"),
+        ([[0, 0, 4, 0, 4, True]], "not a finite number"),
+        ([[0, 0, 4, 0, 4, 10**400]], "not a finite number"),
         ([[0, 0, 4, 0, 4, None]], "not a finite number"),
         ({"counts": [117]}, "of size None"),
         ({"size": [WIDTH, HEIGHT], "counts": [117]}, r"\[13, 9\], but its image is \[9, 13\]"),
+        ({"size": [float(HEIGHT), WIDTH], "counts": [117]}, r"of size \[9.0, 13\]"),
         ({"size": [HEIGHT, WIDTH]}, "without 'counts'"),
         ({"size": [HEIGHT, WIDTH], "counts": 117}, "without 'counts'"),
         ({"size": [HEIGHT, WIDTH], "counts": [100, 16]}, "add up to 116"),
@@ -115,3 +118,25 @@ def test_polygons_of_two_points_are_left_out_beside_sound_ones():
 def test_what_is_malformed_is_refused(segmentation, message):
     with pytest.raises(InputError, match=message):
         check(segmentation)
+
+
+@pytest.mark.parametrize(
+    "polygon",
+    [
+        [0, 0, 2**24, 0, 4, 4],  # one point far out
+        [1e300, 0, 1e300 + 4, 0, 1e300, 4],  # all of them
+        [0, 0, -(2**24), 0, 0, 4],
+        [value for i in range(10) for value in (2e6 * (i % 2), i)],  # a long way to and fro
+    ],
+)
+def test_outlines_are_refused_that_pycocotools_would_crash_on(polygon):
+    with pytest.raises(InputError, match="longer or lies farther out than 16777216 pixels"):
+        check([polygon])
+
+
+def test_long_outlines_with_many_points_are_valid():
+    """Their length counts, not that of the polygon if each edge crossed all of it."""
+    angles = np.linspace(0, 2 * np.pi, 2000)
+    circle = np.stack([np.cos(angles), np.sin(angles)], axis=-1) * 10_000
+    assert check([circle.ravel().tolist()])
+    assert len(circle) * 2 * 20_000 > 2**24

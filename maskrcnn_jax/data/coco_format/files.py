@@ -1,13 +1,13 @@
 """Records put together from an annotation file and image files."""
 
-import difflib
-import zipfile
+import functools
+from pathlib import PurePosixPath
 
 from maskrcnn_jax.data.annotations import AnnotationFile, read_annotations
 from maskrcnn_jax.data.coco_format.layout import SplitFiles
+from maskrcnn_jax.data.problems import READ_ERRORS, DataError, Kind
 from maskrcnn_jax.data.records import Dataset, Record
 from maskrcnn_jax.data.scenes import read_pixels
-from maskrcnn_jax.errors import InputError
 
 
 def read_files(files: SplitFiles) -> Dataset:
@@ -26,7 +26,7 @@ def read_files(files: SplitFiles) -> Dataset:
 class FileRecords:
     """Checks each image as it is read.
 
-    ``InputError`` is raised for one that is missing, unreadable, or not of the annotated size.
+    ``DataError`` is raised for one that is missing, unreadable, or not of the annotated size.
     """
 
     def __init__(self, files: SplitFiles, content: AnnotationFile):
@@ -49,26 +49,34 @@ class FileRecords:
         )
         try:
             read_pixels(record)
-        except InputError as error:
-            raise InputError(f"{where}: {error}") from None
+        except DataError as error:
+            raise DataError(error.problem.kind, str(error), where=where) from None
         return record
 
     def _read_image(self, file_name: str, where: str) -> bytes:
         for folder in self._files.image_folders:
             path = folder.joinpath(file_name)
-            if path.is_file():
-                try:
+            try:
+                if path.is_file():
                     return path.read_bytes()
-                except (OSError, zipfile.BadZipFile) as error:
-                    raise InputError(f"{where}: {path} cannot be read: {error}.") from error
-        raise InputError(f"{where}: {self._missing(file_name)}")
+            except READ_ERRORS as error:
+                text = f"{path} cannot be read: {error}."
+                raise DataError(Kind.UNREADABLE_IMAGE, text, where=where) from error
+        raise DataError(Kind.MISSING_IMAGE, self._missing(file_name), where=where)
 
     def _missing(self, file_name: str) -> str:
+        folders = ", ".join(map(str, self._files.image_folders))
+        near = self._names.get(_stem(file_name))
+        suggestion = f" Did you mean {near!r}?" if near else ""
+        mend = "Add it, or remove the image and its annotations."
+        return f"no file {file_name!r} in {folders}.{suggestion} {mend}"
+
+    @functools.cached_property
+    def _names(self) -> dict[str, str]:
+        """The files that there are, by what is left without folder, case and kind."""
         folders = self._files.image_folders
-        names = {path.name.lower(): path.name for folder in folders for path in folder.iterdir()}
-        close = difflib.get_close_matches(file_name.lower(), names, n=1)
-        return (
-            f"no file {file_name!r} in {', '.join(map(str, folders))}."
-            + (f" Did you mean {names[close[0]]!r}?" if close else "")
-            + " Add it, or remove the image and its annotations."
-        )
+        return {_stem(path.name): path.name for folder in folders for path in folder.iterdir()}
+
+
+def _stem(file_name: str) -> str:
+    return PurePosixPath(file_name.replace("\\", "/")).stem.casefold()

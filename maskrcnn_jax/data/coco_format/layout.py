@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
+from maskrcnn_jax.data.problems import DataError, Kind
 from maskrcnn_jax.errors import InputError, did_you_mean
 
 _PREFIX = "instances_"
@@ -26,20 +27,36 @@ class SplitFiles:
 
 def find_split(root: Path, split: str) -> SplitFiles:
     """Finds a split under ``root``. Raises ``InputError`` that lists where it was looked for."""
+    annotation_file = find_annotation_file(root, split)
+    return SplitFiles(
+        name=annotation_file.parents[1].name,
+        split=split,
+        annotation_file=annotation_file,
+        image_folders=find_image_folders(root, split),
+    )
+
+
+def find_annotation_file(root: Path, split: str) -> Path:
+    """The annotation file of a split. Raises ``InputError`` that names the splits there are."""
+    path = root.expanduser().resolve() / "annotations" / f"{_PREFIX}{split}.json"
+    if not path.is_file():
+        raise InputError(_no_annotation_file(path, split))
+    return path
+
+
+def find_image_folders(root: Path, split: str) -> tuple[Path, ...]:
+    """Those of the usual folders that exist. Raises ``DataError`` where none does."""
     root = root.expanduser().resolve()
-    annotation_file = root / "annotations" / f"{_PREFIX}{split}.json"
-    if not annotation_file.is_file():
-        raise InputError(_no_annotation_file(annotation_file, split))
     candidates = (root / split, root / "images" / split, root / "images")
     image_folders = tuple(folder for folder in candidates if folder.is_dir())
     if not image_folders:
-        raise InputError(
-            f"{root}: no folder with the images of split {split!r}; put them in one of "
-            + ", ".join(map(str, candidates))
+        raise DataError(
+            Kind.NO_IMAGE_FOLDER,
+            f"no folder with the images of split {split!r}; put them in one of "
+            + ", ".join(map(str, candidates)),
+            where=str(root),
         )
-    return SplitFiles(
-        name=root.name, split=split, annotation_file=annotation_file, image_folders=image_folders
-    )
+    return image_folders
 
 
 def fingerprint(files: SplitFiles) -> str:
