@@ -65,7 +65,11 @@ def train(config: ExperimentConfig, workdir: Path) -> None:
     variables = initial_variables(model, seed=config.run.seed)
     if not has_checkpoint(workdir):
         variables = first_weights(variables, config)
-    state = replicate(create_state(variables, optimizer, config.model.frozen_modules()), mesh)
+    ema_decay = config.optimizer.ema_decay
+    state = create_state(
+        variables, optimizer, config.model.frozen_modules(), with_average=ema_decay is not None
+    )
+    state = replicate(state, mesh)
 
     # ---- go on where the last run stopped --------------------------------------------------------
     run = Run(config=config, categories=tuple(dataset.categories), position=0)
@@ -87,7 +91,7 @@ def train(config: ExperimentConfig, workdir: Path) -> None:
     )
 
     # ---- the loop --------------------------------------------------------------------------------
-    step_fn = make_train_step(model, optimizer, mesh, seed=config.run.seed)
+    step_fn = make_train_step(model, optimizer, mesh, seed=config.run.seed, ema_decay=ema_decay)
     log = TrainingLog(
         workdir,
         start=start,

@@ -14,6 +14,8 @@ from maskrcnn_jax.data.images import resize_image
 from maskrcnn_jax.data.scenes import Scene
 from maskrcnn_jax.data.sizes import Size
 
+_GREY = 128  # Detectron2 FixedSizeCrop; close to the mean pixel
+
 
 def resize(scene: Scene, size: Size) -> Scene:
     """The scene at (height, width); the two axes may be scaled differently.
@@ -27,6 +29,15 @@ def resize(scene: Scene, size: Size) -> Scene:
         boxes=scene.boxes * scale,
         mask_frames=scene.mask_frames * scale,
     )
+
+
+def extend(scene: Scene, size: Size) -> Scene:
+    """The scene at the top left of a canvas of (height, width), the rest of which is grey."""
+    if size == scene.size:
+        return scene
+    canvas = np.full((*size, 3), _GREY, np.uint8)
+    canvas[: scene.size[0], : scene.size[1]] = scene.image
+    return replace(scene, image=canvas)
 
 
 def flip(scene: Scene) -> Scene:

@@ -33,6 +33,8 @@ def labelled_by_id(dataset: Dataset) -> Dataset:
             dataclasses.replace(item, annotation=_relabel(item.annotation, labels))
             for item in dataset.dropped
         ),
+        labels=dataset.labels
+        and tuple(tuple(labels[label] for label in found) for found in dataset.labels),
     )
 
 

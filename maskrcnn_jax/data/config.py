@@ -1,14 +1,21 @@
 """How images become batches: the part of a config that the input pipeline reads."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from maskrcnn_jax.data.colours import ColourJitterConfig
+from maskrcnn_jax.data.copy_paste import CopyPasteConfig
 from maskrcnn_jax.data.sizes import SIZE_MULTIPLE, Size
+from maskrcnn_jax.data.views import LargeScaleJitterConfig, RandomCropConfig
 from maskrcnn_jax.errors import InputError
 
 
 @dataclass(frozen=True, kw_only=True)
 class InputConfig:
-    """Sizes are (height, width). Batch sizes are global: over all processes and devices."""
+    """Sizes are (height, width). Batch sizes are global: over all processes and devices.
+
+    ``docs/recipes.md`` says what the random changes of training images do; all are off by default
+    but for the flip.
+    """
 
     batch_size: int
     eval_batch_size: int
@@ -20,9 +27,18 @@ class InputConfig:
     # Each image is padded to the smallest of these that holds it; each compiles the model once.
     padded_sizes: tuple[Size, ...]
     flip_probability: float = 0.5
+    # In place of short_sides, long_side and padded_sizes in training.
+    jitter: LargeScaleJitterConfig = field(default_factory=LargeScaleJitterConfig)
+    crop: RandomCropConfig = field(default_factory=RandomCropConfig)
+    colour: ColourJitterConfig = field(default_factory=ColourJitterConfig)
+    copy_paste: CopyPasteConfig = field(default_factory=CopyPasteConfig)
+    # Images with a category that fewer than this share of the images have are shown more often
+    # (LVIS: 0.001); 0: none.
+    repeat_threshold: float = 0.0
     # Cells along each side of a ground-truth mask's bitmap.
     mask_size: int = 112
-    # Ground-truth slots of an image. None: as many as the fullest image of the data set needs.
+    # Ground-truth slots of an image. None: as many as the fullest image of the data set needs, and
+    # with copy-paste twice as many. Objects are pasted while there are slots.
     max_objects: int | None = None
     # Whether to train on images without objects too.
     keep_empty: bool = False
@@ -44,6 +60,7 @@ class InputConfig:
                 pairs,
             ),
             "flip_probability": (0 <= self.flip_probability <= 1, "between 0 and 1"),
+            "repeat_threshold": (0 <= self.repeat_threshold <= 1, "between 0 and 1"),
             "mask_size": (self.mask_size >= 1, "at least 1"),
             "max_objects": (self.max_objects is None or self.max_objects >= 1, "at least 1"),
             "num_workers": (self.num_workers >= 0, "at least 0"),
@@ -52,3 +69,7 @@ class InputConfig:
         for name, (is_met, wanted) in checks.items():
             if not is_met:
                 raise InputError(f"{name} must be {wanted}, not {getattr(self, name)!r}.")
+
+    def training_padded_sizes(self) -> tuple[Size, ...]:
+        """The sizes of training batches; evaluation has ``padded_sizes``."""
+        return self.padded_sizes if self.jitter.scales is None else (self.jitter.size,)

@@ -1,8 +1,9 @@
 """From a record to an example: a ``Batch`` without its leading axis, as numpy arrays.
 
-Pure functions of the record and of the entry that the plan has drawn for it.
+Pure functions of the records and of the entry that the plan has drawn for it.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,37 +11,43 @@ from jaxtyping import Shaped, UInt8
 
 from maskrcnn_jax.data import augment
 from maskrcnn_jax.data.config import InputConfig
+from maskrcnn_jax.data.copy_paste import choose_objects, paste_objects
 from maskrcnn_jax.data.images import pad_image, resize_image
 from maskrcnn_jax.data.plan import Entry
-from maskrcnn_jax.data.records import Record
+from maskrcnn_jax.data.records import Record, RecordSource
 from maskrcnn_jax.data.scenes import Scene, read_pixels, read_scene
 from maskrcnn_jax.data.sizes import Size, fit_sizes
+from maskrcnn_jax.data.views import View
 from maskrcnn_jax.structures import Batch, GroundTruth
 
 
 def training_example(
-    record: Record, entry: Entry, *, padded_size: Size, num_slots: int, mask_size: int
+    records: RecordSource, entry: Entry, *, padded_size: Size, num_slots: int, config: InputConfig
 ) -> Batch:
     """The image as drawn, with its objects in the first of ``num_slots`` ground-truth slots.
 
     Boxes are clipped to the image; an object whose box is left without area is not ``valid``.
+    Objects are pasted as far as there are slots for them.
     """
-    scene = augment.resize(read_scene(record, mask_size=mask_size), entry.size)
-    if entry.flip:
-        scene = augment.flip(scene)
+    rng = np.random.default_rng(entry.seed)
+    scene = _training_scene(records, entry.view, config, rng)
+    if entry.source is not None:
+        source = _training_scene(records, entry.source, config, rng)
+        num_free = num_slots - len(scene.labels)
+        scene = paste_objects(scene, choose_objects(source, rng, at_most=num_free))
     return _example(
         pad_image(scene.image, padded_size),
-        size=entry.size,
+        size=scene.size,
         ground_truth=_ground_truth(scene, num_slots),
-        index=entry.index,
+        index=entry.view.index,
         valid=True,
     )
 
 
 def evaluation_example(record: Record, entry: Entry, *, padded_size: Size) -> Batch:
     """The resized image, without ground truth (0 slots)."""
-    image = resize_image(read_pixels(record), entry.size)
-    return _image_alone(image, padded_size=padded_size, index=entry.index)
+    image = resize_image(read_pixels(record), entry.view.size)
+    return _image_alone(image, padded_size=padded_size, index=entry.view.index)
 
 
 def prediction_example(
@@ -68,6 +75,18 @@ def filling_example(*, padded_size: Size) -> Batch:
         index=0,
         valid=False,
     )
+
+
+def _training_scene(
+    records: RecordSource, view: View, config: InputConfig, rng: np.random.Generator
+) -> Scene:
+    """What the view shows, in colours drawn for it."""
+    record = records[view.index]
+    scene = read_scene(record, mask_size=config.mask_size, window=view.window)
+    scene = augment.resize(scene, view.size)
+    scene = replace(scene, image=config.colour.apply(scene.image, rng))
+    scene = augment.extend(scene, view.canvas)
+    return augment.flip(scene) if view.flip else scene
 
 
 def _image_alone(image: UInt8[np.ndarray, "h w 3"], *, padded_size: Size, index: int) -> Batch:

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float
 from pycocotools import mask as coco_mask
 
 from maskrcnn_jax.data.records import Segmentation
-from maskrcnn_jax.data.sizes import Size
+from maskrcnn_jax.data.sizes import Size, Window
 
 # In pixels: what is thinner covers nothing, and is not scaled up.
 _THINNEST = 1e-3
@@ -21,21 +21,34 @@ _THINNEST = 1e-3
 FramedMask: TypeAlias = tuple[Bool[np.ndarray, "m m"], Float[np.ndarray, "4"]]
 
 
-def framed_mask(segmentation: Segmentation, *, image_size: Size, mask_size: int) -> FramedMask:
+def framed_mask(
+    segmentation: Segmentation,
+    *,
+    image_size: Size,
+    mask_size: int,
+    window: Window | None = None,
+) -> FramedMask:
     """Bitmap and frame of a segmentation; what lies outside the image is cut off.
 
-    A segmentation that covers nothing gives an empty bitmap, its frame has no meaning.
+    With ``window``, what lies outside of that is cut off, and the frame is in its pixels. The
+    bitmap divides the frame of what is left: a cut costs no detail. A segmentation that covers
+    nothing gives an empty bitmap, its frame has no meaning.
     """
     if not segmentation:
         return np.zeros((mask_size, mask_size), bool), np.zeros(4)
+    window = window or (0, 0, image_size[1], image_size[0])
     if isinstance(segmentation, dict):
-        return _from_rle(segmentation, image_size=image_size, mask_size=mask_size)
-    return _from_polygons(segmentation, image_size=image_size, mask_size=mask_size)
+        return _from_rle(segmentation, window=window, mask_size=mask_size)
+    return _from_polygons(segmentation, window=window, mask_size=mask_size)
 
 
-def _from_polygons(polygons: list[list[float]], *, image_size: Size, mask_size: int) -> FramedMask:
+def _from_polygons(polygons: list[list[float]], *, window: Window, mask_size: int) -> FramedMask:
     """Rasterises the outline at the bitmap's own resolution, by COCO's rule."""
-    outlines = [clip_outline(np.reshape(polygon, (-1, 2)), image_size) for polygon in polygons]
+    left, top, right, bottom = window
+    outlines = [
+        clip_outline(np.reshape(polygon, (-1, 2)) - (left, top), (bottom - top, right - left))
+        for polygon in polygons
+    ]
     outlines = [outline for outline in outlines if len(outline)]
     points = np.concatenate(outlines or [np.zeros((1, 2))])
     low, high = points.min(0), points.max(0)
@@ -68,15 +81,17 @@ def clip_outline(outline: Float[np.ndarray, "n 2"], image_size: Size) -> Float[n
     return outline
 
 
-def _from_rle(rle: Any, *, image_size: Size, mask_size: int) -> FramedMask:
+def _from_rle(rle: Any, *, window: Window, mask_size: int) -> FramedMask:
     """Resamples the pixels inside the tight rectangle; a cell is set if half of it is covered."""
     if isinstance(rle["counts"], list):
-        rle = coco_mask.frPyObjects(rle, *image_size)
-    left, top, width, height = coco_mask.toBbox(rle).astype(int)
+        rle = coco_mask.frPyObjects(rle, *rle["size"])
+    left, top, right, bottom = window
+    pixels = coco_mask.decode(rle)[top:bottom, left:right]
+    left, top, width, height = cv2.boundingRect(pixels)
     frame = np.array([left, top, left + width, top + height], np.float64)
     if width == 0 or height == 0:
         return np.zeros((mask_size, mask_size), bool), frame
-    pixels = coco_mask.decode(rle)[top : top + height, left : left + width].astype(np.float32)
+    pixels = pixels[top : top + height, left : left + width].astype(np.float32)
     # One axis at a time: OpenCV averages areas only where both axes shrink.
     for size in ((height, mask_size), (mask_size, mask_size)):
         shrinks = size[0] <= pixels.shape[0] and size[1] <= pixels.shape[1]

@@ -64,7 +64,7 @@ def train_batches(
         plan=TrainPlan(dataset, config, seed=seed),
         records=dataset.records,
         num_slots=count_object_slots(dataset, config),
-        mask_size=config.mask_size,
+        config=config,
         rows=_rows_of_process("batch_size", config.batch_size, process_index, process_count),
     )
     return BatchStream(make_batch, start=start, stop=sys.maxsize, config=config)
@@ -88,12 +88,16 @@ def eval_batches(
 
 
 def count_object_slots(dataset: Dataset, config: InputConfig) -> int:
-    """Ground-truth slots of a training image; objects are never dropped for lack of slots."""
+    """Ground-truth slots of a training image.
+
+    Its own objects are never dropped for lack of slots. Where ``max_objects`` is None there are
+    enough for those that copy-paste adds, too.
+    """
     num_objects = dataset.images.num_objects
     fullest = int(num_objects.argmax())
     most = int(num_objects[fullest])
     if config.max_objects is None:
-        return max(most, 1)
+        return max(most, 1) * (1 if config.copy_paste.probability == 0 else 2)
     if most > config.max_objects:
         raise InputError(
             f"{dataset.images.file_names[fullest]}: the image has {most} objects, more than "
@@ -107,7 +111,7 @@ class _TrainBatches:
     plan: TrainPlan
     records: RecordSource
     num_slots: int
-    mask_size: int
+    config: InputConfig
     rows: slice
 
     def __call__(self, number: int) -> Batch:
@@ -115,11 +119,11 @@ class _TrainBatches:
         return _stack(
             [
                 training_example(
-                    self.records[entry.index],
+                    self.records,
                     entry,
                     padded_size=batch.padded_size,
                     num_slots=self.num_slots,
-                    mask_size=self.mask_size,
+                    config=self.config,
                 )
                 for entry in batch.entries[self.rows]
             ]
@@ -137,7 +141,7 @@ class _EvalBatches:
         size = batch.padded_size
         return _stack(
             [
-                evaluation_example(self.records[entry.index], entry, padded_size=size)
+                evaluation_example(self.records[entry.view.index], entry, padded_size=size)
                 if entry.valid
                 else filling_example(padded_size=size)
                 for entry in batch.entries[self.rows]

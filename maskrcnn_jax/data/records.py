@@ -40,6 +40,10 @@ class Record:
     width: int
     annotations: tuple[Annotation, ...]
 
+    def labels(self) -> tuple[int, ...]:
+        """The labels of its objects, without crowds, each once, in increasing order."""
+        return tuple(sorted({item.label for item in self.annotations if not item.is_crowd}))
+
 
 @dataclass(frozen=True, kw_only=True)
 class DroppedAnnotation:
@@ -74,7 +78,11 @@ class RecordSource(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """One split of a data set. ``images[i]`` describes ``records[i]``."""
+    """One split of a data set. ``images[i]`` describes ``records[i]``.
+
+    ``labels[i]`` are ``records[i].labels()``. They are known once the records have been stored,
+    for then all have been read.
+    """
 
     name: str
     split: str
@@ -82,3 +90,4 @@ class Dataset:
     images: ImageIndex
     records: RecordSource
     dropped: tuple[DroppedAnnotation, ...] = ()
+    labels: tuple[tuple[int, ...], ...] | None = None

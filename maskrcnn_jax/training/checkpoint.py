@@ -15,10 +15,11 @@ from maskrcnn_jax.data.records import Category
 from maskrcnn_jax.errors import InputError
 from maskrcnn_jax.experiment import ExperimentConfig
 from maskrcnn_jax.serialization import differences, from_json, to_json
+from maskrcnn_jax.training.average import averaged_part
 from maskrcnn_jax.training.state import TrainState, Tree, initial_variables, merge, split
 
 # What a run cannot change once it has begun, and what of it does not touch training.
-_FIXED = ("model", "data", "input", "run.seed")
+_FIXED = ("model", "data", "input", "optimizer.ema_decay", "run.seed")
 _FREE = (
     *("data.root", "data.cache_dir", "input.num_workers", "input.num_threads"),
     *("input.eval_batch_size", "input.eval_short_side"),
@@ -52,7 +53,7 @@ class Checkpoints:
     def save(self, state: TrainState, run: Run) -> None:
         """Writes a checkpoint named after the number of finished steps."""
         content = ocp.args.Composite(
-            state=ocp.args.StandardSave(state), run=ocp.args.JsonSave(to_json(run))
+            state=ocp.args.StandardSave(_fields(state)), run=ocp.args.JsonSave(to_json(run))
         )
         self._manager.save(int(state.step), args=content)
 
@@ -65,19 +66,18 @@ class Checkpoints:
     def restore_state(self, like: TrainState) -> TrainState:
         """The newest state, shaped and placed ``like`` the given one (arrays or their shapes)."""
         folder = self.directory / str(self._manager.latest_step())
-        return self._restore(folder, state=ocp.args.StandardRestore(like))["state"]
+        restore = ocp.args.StandardRestore(_fields(like))
+        return TrainState(**self._restore(folder, state=restore)["state"])
 
-    def restore_weights(self, params: Tree, constants: dict[str, Tree]) -> tuple[Tree, Any]:
-        """``params`` and ``constants`` of the newest state, placed like the given ones."""
-        item = {"params": params, "constants": constants}
+    def restore_parts(self, like: dict[str, Tree]) -> dict[str, Tree]:
+        """Some fields of the newest state, by name, shaped and placed ``like`` the given ones."""
         restore = ocp.args.PyTreeRestore(
-            item,
-            restore_args=ocp.checkpoint_utils.construct_restore_args(item),
+            like,
+            restore_args=ocp.checkpoint_utils.construct_restore_args(like),
             partial_restore=True,
         )
         folder = self.directory / str(self._manager.latest_step())
-        state = self._restore(folder, state=restore)["state"]
-        return state["params"], state["constants"]
+        return self._restore(folder, state=restore)["state"]
 
     def _restore(self, folder: Path, **items: Any) -> Any:
         try:
@@ -100,7 +100,10 @@ def has_checkpoint(workdir: Path) -> bool:
 
 
 def load_trained(workdir: Path) -> tuple[Run, dict[str, Any]]:
-    """The newest checkpoint's run, and the model's variables on the default device."""
+    """The newest checkpoint's run, and the model's variables on the default device.
+
+    Where the run keeps an average of its weights, the variables are that average.
+    """
     if not has_checkpoint(workdir):
         raise InputError(
             f"{workdir} holds no checkpoints; train with --workdir {workdir} until one is written"
@@ -114,9 +117,15 @@ def load_trained(workdir: Path) -> tuple[Run, dict[str, Any]]:
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device),
         jax.eval_shape(lambda: split(initial_variables(model, seed=0), frozen_modules)),
     )
-    params, constants = checkpoints.restore_weights(params, constants)
+    if run.config.optimizer.ema_decay is None:
+        state = checkpoints.restore_parts({"params": params, "constants": constants})
+    else:
+        like = {"average": averaged_part(params, constants), "constants": constants}
+        state = checkpoints.restore_parts(like)
+        state["params"] = state["average"].pop("params")
+        state["constants"] |= state["average"]
     checkpoints.close()
-    return run, merge(params, constants)
+    return run, merge(state["params"], state["constants"])
 
 
 def check_same_run(before: Run, now: Run, workdir: Path) -> Sequence[str]:
@@ -141,6 +150,11 @@ def check_same_run(before: Run, now: Run, workdir: Path) -> Sequence[str]:
         for option, old, new in changed
         if not _is_part(option, ("init",))  # plays no part any more
     ]
+
+
+def _fields(state: TrainState) -> dict[str, Any]:
+    """What a checkpoint holds of a state: the average only where there is one."""
+    return {name: value for name, value in vars(state).items() if value is not None}
 
 
 def _is_part(option: str, sections: Sequence[str]) -> bool:

@@ -12,6 +12,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from jaxtyping import Array, Int
 
 from maskrcnn_jax.structures import Batch, GroundTruth
+from maskrcnn_jax.training.average import averaged_part
 
 Tree = Any  # nested dict of arrays
 
@@ -22,12 +23,14 @@ class TrainState:
 
     Gradients and optimizer state thus exist for trained parameters alone. ``constants`` has the
     parameters that stay as they are under ``params`` and the model's other collections beside it.
+    ``average`` is a moving average of ``averaged_part``; None where none is wanted.
     """
 
     step: Int[Array, ""]
     params: Tree
     constants: dict[str, Tree]
     opt_state: optax.OptState
+    average: dict[str, Tree] | None = None
 
     def variables(self) -> dict[str, Tree]:
         """All variables of the model, as ``model.apply`` takes them."""
@@ -38,14 +41,19 @@ def create_state(
     variables: dict[str, Tree],
     optimizer: optax.GradientTransformation,
     frozen_modules: Iterable[tuple[str, ...]],
+    *,
+    with_average: bool = False,
 ) -> TrainState:
     """The state before the first step; ``frozen_modules`` are paths of what is not trained."""
     params, constants = split(variables, frozen_modules)
+    # A copy: a training step is given the memory of its state, each array once.
+    average = jax.tree.map(jnp.array, averaged_part(params, constants)) if with_average else None
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         params=params,
         constants=constants,
         opt_state=optimizer.init(params),
+        average=average,
     )
 
 

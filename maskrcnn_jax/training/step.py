@@ -12,6 +12,7 @@ from jax.sharding import PartitionSpec as P
 from jaxtyping import Array
 
 from maskrcnn_jax.structures import Batch, Detections
+from maskrcnn_jax.training.average import averaged_part, next_average
 from maskrcnn_jax.training.sharding import DATA_AXIS
 from maskrcnn_jax.training.state import TrainState, merge
 
@@ -19,13 +20,18 @@ Metrics = dict[str, Array]
 
 
 def make_train_step(
-    model: nn.Module, optimizer: optax.GradientTransformation, mesh: Mesh, *, seed: int
+    model: nn.Module,
+    optimizer: optax.GradientTransformation,
+    mesh: Mesh,
+    *,
+    seed: int,
+    ema_decay: float | None = None,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
     """A jitted ``(state, batch) -> (state, metrics)``; the old state's memory is reused.
 
     Losses are sums over the global batch divided by counts over the global batch, and random
     choices depend on an image's place in it, so the result does not depend on the number of
-    devices.
+    devices. With ``ema_decay`` the state's average of the weights follows.
     """
 
     def local_step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
@@ -52,11 +58,18 @@ def make_train_step(
             **losses,
             "gradient_norm": optax.tree.norm(gradients),
         }
+        params = optax.apply_updates(state.params, changes)
+        constants = {**state.constants, **updates}
+        average = state.average
+        if ema_decay is not None:
+            values = averaged_part(params, constants)
+            average = next_average(average, values, decay=ema_decay, step=state.step)
         state = TrainState(
             step=state.step + 1,
-            params=optax.apply_updates(state.params, changes),
-            constants={**state.constants, **updates},
+            params=params,
+            constants=constants,
             opt_state=opt_state,
+            average=average,
         )
         return state, metrics
 

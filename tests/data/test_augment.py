@@ -58,6 +58,18 @@ def test_flip_and_resize_commute(box, height, width):
     assert np.abs(a.image.astype(int) - b.image).max() <= 2  # OpenCV's fixed-point weights
 
 
+def test_a_larger_canvas_is_grey_and_moves_nothing():
+    scene = scene_of_white_box((10, 10, 8, 8))
+    extended = augment.extend(scene, (60, 90))
+    assert extended.size == (60, 90)
+    np.testing.assert_array_equal(extended.image[: SIZE[0], : SIZE[1]], scene.image)
+    assert (extended.image[SIZE[0] :] == 128).all()
+    assert (extended.image[:, SIZE[1] :] == 128).all()
+    for name in ("boxes", "labels", "masks", "mask_frames"):
+        np.testing.assert_array_equal(getattr(extended, name), getattr(scene, name))
+    assert augment.extend(scene, SIZE) is scene
+
+
 def test_a_mask_is_mirrored_within_its_frame():
     triangle = [[10.0, 10.0, 30.0, 10.0, 10.0, 30.0]]
     image = np.zeros((*SIZE, 3), np.uint8)

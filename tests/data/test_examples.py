@@ -1,21 +1,27 @@
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
 
+from maskrcnn_jax.data.colours import ColourJitterConfig
 from maskrcnn_jax.data.examples import (
     evaluation_example,
     filling_example,
     prediction_example,
     training_example,
 )
+from maskrcnn_jax.data.images import resize_image
 from maskrcnn_jax.data.plan import Entry
+from maskrcnn_jax.data.views import View
 from maskrcnn_jax.errors import InputError
 from tests.data.samples import make_annotation, make_config, make_record
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 SIZE = (48, 80)
-ENTRY = Entry(index=5, size=(30, 50), flip=False, valid=True)
+VIEW = View(index=5, window=(0, 0, 80, 48), size=(30, 50), canvas=(30, 50), flip=False)
+ENTRY = Entry(view=VIEW)
 
 
 def noise(size=SIZE):
@@ -23,8 +29,10 @@ def noise(size=SIZE):
 
 
 def train(annotations, *, entry=ENTRY, num_slots=3):
-    record = make_record(noise(), annotations)
-    return training_example(record, entry, padded_size=(32, 64), num_slots=num_slots, mask_size=28)
+    records = {5: make_record(noise(), annotations)}
+    return training_example(
+        records, entry, padded_size=(32, 64), num_slots=num_slots, config=make_config()
+    )
 
 
 def test_shapes_and_types():
@@ -61,9 +69,79 @@ def test_objects_come_first_and_padding_is_zero():
 def test_a_flip_mirrors_the_image_within_its_own_width():
     boxes = [make_annotation((0, 0, 16, 8))]
     straight = train(boxes)
-    flipped = train(boxes, entry=Entry(index=5, size=(30, 50), flip=True, valid=True))
+    flipped = train(boxes, entry=Entry(view=dataclasses.replace(VIEW, flip=True)))
     np.testing.assert_array_equal(flipped.images[:30, :50], straight.images[:30, :50][:, ::-1])
     np.testing.assert_allclose(flipped.ground_truth.boxes[0], [40, 0, 50, 5])
+
+
+def test_a_part_of_the_image_on_a_larger_canvas():
+    """Resized, put at the top left of grey, and then mirrored, as Detectron2 orders it."""
+    view = View(index=5, window=(10, 8, 60, 40), size=(16, 25), canvas=(32, 64), flip=True)
+    boxes = [make_annotation((20, 12, 20, 20), label=1), make_annotation((0, 0, 9, 9), label=2)]
+    example = train(boxes, entry=Entry(view=view))
+    part = resize_image(noise()[8:40, 10:60], (16, 25))
+    np.testing.assert_array_equal(example.images[:16, 39:], part[:, ::-1])
+    assert (example.images[16:] == 128).all()
+    assert (example.images[:, :39] == 128).all()
+    assert example.sizes.tolist() == [32, 64]
+    truth = example.ground_truth
+    assert truth.labels.tolist() == [1, 0, 0]
+    assert truth.valid.tolist() == [True, False, False]
+    np.testing.assert_allclose(truth.boxes[0], [64 - 15, 2, 64 - 5, 12])
+
+
+PASTED = View(index=6, window=(0, 0, 80, 48), size=(30, 50), canvas=(30, 50), flip=False)
+
+
+def paste(*, seed, num_slots=4, config=None):
+    """Two white objects onto noise with one."""
+    white = make_record(
+        np.full((*SIZE, 3), 255, np.uint8),
+        [make_annotation((48, 16, 16, 16), label=7), make_annotation((64, 32, 8, 8), label=8)],
+    )
+    return training_example(
+        {5: make_record(noise(), [make_annotation((0, 0, 16, 8), label=3)]), 6: white},
+        Entry(view=VIEW, source=PASTED, seed=seed),
+        padded_size=(32, 64),
+        num_slots=num_slots,
+        config=config or make_config(),
+    )
+
+
+def test_objects_are_pasted_by_the_seed_of_the_entry():
+    examples = [paste(seed=seed) for seed in range(40)]
+    found = {tuple(example.ground_truth.labels.tolist()) for example in examples}
+    assert found == {(3, 0, 0, 0), (3, 7, 0, 0), (3, 8, 0, 0), (3, 7, 8, 0)}
+    for example in examples:
+        labels, valid = example.ground_truth.labels, example.ground_truth.valid
+        assert example.images[15, 35].min() == 255 or 7 not in labels[valid]
+        assert example.ground_truth.boxes.shape == (4, 4)
+    assert jax.tree.all(jax.tree.map(np.array_equal, paste(seed=9), examples[9]))
+
+
+def test_objects_are_pasted_only_into_free_slots():
+    for seed in range(20):
+        assert paste(seed=seed, num_slots=1).ground_truth.labels.tolist() == [3]
+        assert paste(seed=seed, num_slots=2).ground_truth.valid.sum() <= 2
+
+
+def test_colours_change_but_not_the_grey_around_them():
+    view = dataclasses.replace(VIEW, canvas=(32, 60))
+    config = make_config(colour=ColourJitterConfig(brightness=0.5, contrast=0.5, saturation=0.5))
+
+    def image(seed, config):
+        entry = Entry(view=view, seed=seed)
+        records = {5: make_record(noise())}
+        return training_example(
+            records, entry, padded_size=(32, 64), num_slots=1, config=config
+        ).images
+
+    plain, images = image(0, make_config()), [image(seed, config) for seed in (0, 0, 1)]
+    np.testing.assert_array_equal(images[0], images[1])
+    assert (images[0] != images[2]).any()
+    assert (images[0][:30, :50] != plain[:30, :50]).mean() > 0.5
+    np.testing.assert_array_equal(images[0][:, 50:], plain[:, 50:])
+    np.testing.assert_array_equal(images[0][30:], plain[30:])
 
 
 @pytest.mark.parametrize("num_objects", [0, 1, 500])

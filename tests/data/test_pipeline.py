@@ -1,12 +1,16 @@
 import dataclasses
 import itertools
+from collections import Counter
 
 import jax
 import numpy as np
 import pytest
 
+from maskrcnn_jax.data.colours import ColourJitterConfig
+from maskrcnn_jax.data.copy_paste import CopyPasteConfig
 from maskrcnn_jax.data.pipeline import count_object_slots, eval_batches, train_batches
 from maskrcnn_jax.data.plan import TrainPlan, plan_evaluation
+from maskrcnn_jax.data.views import LargeScaleJitterConfig, RandomCropConfig
 from maskrcnn_jax.errors import InputError
 from tests.data.samples import index_only, make_config, random_dataset
 
@@ -14,11 +18,21 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:Depreca
 
 SIZES = [(30, 40)] * 7 + [(40, 30)] * 3
 CONFIG = make_config(short_sides=(20, 32))
+EVERYTHING = make_config(
+    short_sides=(20, 32),
+    jitter=LargeScaleJitterConfig(scales=(0.1, 2.0), size=(32, 64)),
+    crop=RandomCropConfig(probability=0.5, min_share=0.6),
+    colour=ColourJitterConfig(brightness=0.4, contrast=0.4, saturation=0.4),
+    copy_paste=CopyPasteConfig(probability=0.7),
+    repeat_threshold=0.5,
+)
 
 
 @pytest.fixture(scope="module")
 def dataset():
-    return random_dataset(SIZES)
+    dataset = random_dataset(SIZES)
+    labels = ((1,), (2,)) + ((0,),) * 8  # of which two are rare
+    return dataclasses.replace(dataset, labels=labels)
 
 
 def take(stream, count):
@@ -40,30 +54,51 @@ def test_batches_are_those_of_the_plan(dataset):
     for number, batch in enumerate(take(train_batches(dataset, CONFIG, seed=3), 8)):
         planned = plan.batch(number)
         assert batch.images.shape == (4, *planned.padded_size, 3)
-        assert batch.indices.tolist() == [entry.index for entry in planned.entries]
-        assert batch.sizes.tolist() == [list(entry.size) for entry in planned.entries]
+        assert batch.indices.tolist() == [entry.view.index for entry in planned.entries]
+        assert batch.sizes.tolist() == [list(entry.view.size) for entry in planned.entries]
         assert batch.ground_truth.masks.shape == (4, 1, 28, 28)
         assert batch.ground_truth.valid.all()
 
 
-def test_training_goes_on_from_any_position(dataset):
-    stream = train_batches(dataset, CONFIG, seed=1)
+@pytest.mark.parametrize("config", [CONFIG, EVERYTHING])
+def test_training_goes_on_from_any_position(dataset, config):
+    stream = train_batches(dataset, config, seed=1)
     batches = list(itertools.islice(stream, 9))
     assert stream.position == 9  # although more have been made ahead
     stream.close()
     for start in (0, 4, 7):
-        resumed = train_batches(dataset, CONFIG, seed=1, start=start)
+        resumed = train_batches(dataset, config, seed=1, start=start)
         assert_equal(take(resumed, 9 - start), batches[start:])
 
 
-def test_processes_share_every_batch(dataset):
-    whole = take(train_batches(dataset, CONFIG, seed=1), 5)
+@pytest.mark.parametrize("config", [CONFIG, EVERYTHING])
+def test_processes_share_every_batch(dataset, config):
+    whole = take(train_batches(dataset, config, seed=1), 5)
     parts = [
-        take(train_batches(dataset, CONFIG, seed=1, process_index=i, process_count=2), 5)
+        take(train_batches(dataset, config, seed=1, process_index=i, process_count=2), 5)
         for i in range(2)
     ]
     for batch, *shares in zip(whole, *parts, strict=True):
         assert_equal(jax.tree.map(lambda *leaves: np.concatenate(leaves), *shares), batch)
+
+
+def test_all_recipes_together_keep_the_shapes_of_a_batch(dataset):
+    """And do something: objects are pasted, cut away, and seen in another size."""
+    batches = take(train_batches(dataset, EVERYTHING, seed=0), 12)
+    assert {batch.images.shape for batch in batches} == {(4, 32, 64, 3)}
+    assert {batch.ground_truth.masks.shape for batch in batches} == {(4, 2, 28, 28)}
+    assert all((batch.sizes == (32, 64)).all() for batch in batches)
+    counts = Counter(batch.ground_truth.valid.sum(1).tolist()[0] for batch in batches)
+    assert set(counts) == {0, 1, 2}
+    for batch in batches:
+        boxes = batch.ground_truth.boxes[batch.ground_truth.valid]
+        assert (boxes >= 0).all()
+        assert (boxes <= (64, 32, 64, 32)).all()
+        assert (boxes[:, 2:] > boxes[:, :2]).all()
+
+
+def test_evaluation_knows_no_recipes(dataset):
+    assert_equal(list(eval_batches(dataset, EVERYTHING)), list(eval_batches(dataset, CONFIG)))
 
 
 def test_evaluation_is_those_of_the_plan_and_ends(dataset):
@@ -73,7 +108,7 @@ def test_evaluation_is_those_of_the_plan_and_ends(dataset):
     for number, batch in enumerate(batches):
         entries = plan.batch(number).entries
         assert batch.valid.tolist() == [entry.valid for entry in entries]
-        assert batch.indices[batch.valid].tolist() == [e.index for e in entries if e.valid]
+        assert batch.indices[batch.valid].tolist() == [e.view.index for e in entries if e.valid]
         assert not batch.images[~batch.valid].any()
         assert batch.ground_truth.boxes.shape == (4, 0, 4)
     shares = [eval_batches(dataset, CONFIG, process_index=i, process_count=4) for i in range(4)]
@@ -82,10 +117,10 @@ def test_evaluation_is_those_of_the_plan_and_ends(dataset):
 
 
 def test_worker_processes_give_the_same_batches(dataset):
-    """And the same error, and an end."""
-    in_workers = dataclasses.replace(CONFIG, num_workers=2)
+    """With all that is random, from any position; and the same error, and an end."""
+    in_workers = dataclasses.replace(EVERYTHING, num_workers=2)
     stream = train_batches(dataset, in_workers, seed=1, start=3)
-    expected = take(train_batches(dataset, CONFIG, seed=1, start=3), 5)
+    expected = take(train_batches(dataset, EVERYTHING, seed=1, start=3), 5)
     assert_equal(take(stream, 5), expected)
 
     records = list(dataset.records)
@@ -110,6 +145,9 @@ def test_slots_are_those_of_the_fullest_image():
     assert count_object_slots(crowded, CONFIG) == 9
     assert count_object_slots(crowded, make_config(max_objects=12)) == 12
     assert count_object_slots(index_only([(30, 40)], [0]), CONFIG) == 1
+    assert count_object_slots(crowded, EVERYTHING) == 18
+    limited = dataclasses.replace(EVERYTHING, max_objects=12)
+    assert count_object_slots(crowded, limited) == 12
     with pytest.raises(InputError, match=r"^1\.jpg: .*9 objects.*max_objects \(8\)"):
         count_object_slots(crowded, make_config(max_objects=8))
 

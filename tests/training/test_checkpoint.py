@@ -13,7 +13,7 @@ from maskrcnn_jax.experiment import ExperimentConfig
 from maskrcnn_jax.training.checkpoint import Checkpoints, Run, check_same_run, load_trained
 from maskrcnn_jax.training.optimizer import ScheduleConfig, SGDConfig
 from maskrcnn_jax.training.sharding import data_mesh, replicate
-from maskrcnn_jax.training.state import create_state
+from maskrcnn_jax.training.state import create_state, merge
 from tests import tiny
 
 CONFIG = ExperimentConfig(
@@ -36,10 +36,12 @@ RUN = Run(
 )
 
 
-def random_state(seed, step):
+def random_state(seed, step, *, with_average=False):
     """A state in the middle of a run: every array holds something of its own."""
     optimizer = CONFIG.optimizer.build(lambda step: 0.0)
-    state = create_state(tiny.tiny_variables(), optimizer, CONFIG.model.frozen_modules())
+    state = create_state(
+        tiny.tiny_variables(), optimizer, CONFIG.model.frozen_modules(), with_average=with_average
+    )
     rng = np.random.default_rng(seed)
 
     def scramble(x):
@@ -86,6 +88,29 @@ def test_what_was_trained_can_be_used_without_knowing_its_config(saved):
     assert {len(x.devices()) for x in jax.tree.leaves(variables)} == {1}  # saved from two
 
 
+def test_an_average_is_kept_and_used_in_place_of_the_last_weights(tmp_path):
+    state = random_state(0, step=3, with_average=True)
+    run = run_of(replaced(CONFIG, "optimizer.ema_decay", 0.99))
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(state, run)
+    checkpoints.close()
+    checkpoints = Checkpoints(tmp_path)
+    restored = checkpoints.restore_state(random_state(1, step=0, with_average=True))
+    checkpoints.close()
+    assert jax.tree.structure(restored) == jax.tree.structure(state)
+    jax.tree.map(np.testing.assert_array_equal, restored, state)
+
+    _, variables = load_trained(tmp_path)
+    statistics = state.average["batch_stats"]
+    expected = merge(state.average["params"], state.constants | {"batch_stats": statistics})
+    jax.tree.map(np.testing.assert_array_equal, variables, expected)
+    jax.tree.map(
+        np.testing.assert_array_equal,
+        variables["params"]["backbone"]["stem"],
+        state.constants["params"]["backbone"]["stem"],
+    )
+
+
 def test_the_newest_checkpoints_are_kept(tmp_path):
     checkpoints = Checkpoints(tmp_path, keep=2)
     assert checkpoints.latest_step() is None
@@ -118,6 +143,7 @@ def test_a_directory_without_a_checkpoint_is_refused(tmp_path):
         ("model.roi.mask", None, r"--model\.roi\.mask"),
         ("data.num_train", 6, r"--data\.num_train 5, not 6"),
         ("input.batch_size", 4, r"--input\.batch_size 2, not 4"),
+        ("optimizer.ema_decay", 0.99, r"--optimizer\.ema_decay None, not 0\.99"),
         ("run.seed", 1, r"--run\.seed 0, not 1"),
     ],
 )

@@ -1,10 +1,14 @@
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 
-from maskrcnn_jax.training.optimizer import ScheduleConfig, SGDConfig
+from maskrcnn_jax.errors import InputError
+from maskrcnn_jax.serialization import from_json, to_json
+from maskrcnn_jax.training.optimizer import CosineScheduleConfig, ScheduleConfig, SGDConfig
 
 SCHEDULE = ScheduleConfig(
     epochs=12, decay_at=(8, 11), decay_factor=0.1, warmup_steps=40, warmup_start=0.001
@@ -104,3 +108,67 @@ def test_the_rate_grows_with_the_batch_unless_told_otherwise():
     assert [scaled.peak(size) for size in (8, 16, 64)] == [0.01, 0.02, 0.08]
     plain = SGDConfig(schedule=SCHEDULE, learning_rate=0.02, reference_batch_size=None)
     assert plain.peak(64) == 0.02
+
+
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize("limit", [0.5, 1e6])
+def test_long_gradients_are_shortened_all_together(limit):
+    """Before weight decay is added, as in torch.nn.utils.clip_grad_norm_ and optimizer.step."""
+    config = SGDConfig(
+        schedule=SCHEDULE, max_gradient_norm=limit, weight_decay=0.05, decay_biases=True
+    )
+    optimizer = config.build(lambda count: 0.1)
+    params = jax.tree.map(jnp.asarray, PARAMS)
+    updates, _ = optimizer.update(gradient(params), optimizer.init(params), params)
+    flat = np.concatenate([np.ravel(g) for g in jax.tree.leaves(gradient(PARAMS))])
+    factor = min(limit / np.sqrt((flat**2).sum()), 1)
+    decays = {"conv": {"kernel": 0.05, "bias": 0.05}, "norm": {"scale": 0, "bias": 0.05}}
+    expected = jax.tree.map(
+        lambda g, p, wd: -0.1 * (factor * g + wd * p), gradient(PARAMS), PARAMS, decays
+    )
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-12), updates, expected)
+
+
+# ---- cosine schedule -----------------------------------------------------------------------------
+
+COSINE = CosineScheduleConfig(epochs=2, final_factor=0.1, warmup_steps=10, warmup_start=0.5)
+
+
+def test_the_cosine_is_the_formula():
+    rate = COSINE.build(0.02, STEPS_PER_EPOCH)
+    assert COSINE.num_steps(STEPS_PER_EPOCH) == 100
+    for step in range(120):
+        cosine = (1 + math.cos(math.pi * min(step / 100, 1))) / 2
+        warmup = min(0.5 + 0.5 * step / 10, 1)
+        expected = 0.02 * (0.1 + 0.9 * cosine) * warmup
+        np.testing.assert_allclose(rate(step), expected, rtol=1e-4)
+    np.testing.assert_allclose(jax.jit(rate)(7), rate(7), rtol=1e-5)
+
+
+def test_the_cosine_ends_at_0_and_begins_with_the_full_rate_without_warm_up():
+    rate = CosineScheduleConfig(epochs=1, warmup_steps=0).build(0.02, 10)
+    np.testing.assert_allclose([rate(0), rate(5), rate(10)], [0.02, 0.01, 0], atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("kind", "change", "name"),
+    [
+        (ScheduleConfig, {"epochs": 0.0}, "epochs"),
+        (CosineScheduleConfig, {"epochs": float("inf")}, "epochs"),
+        (ScheduleConfig, {"warmup_steps": -1}, "warmup_steps"),
+        (CosineScheduleConfig, {"warmup_steps": -1}, "warmup_steps"),
+        (CosineScheduleConfig, {"final_factor": -0.1}, "final_factor"),
+        (CosineScheduleConfig, {"final_factor": 1.1}, "final_factor"),
+        (SGDConfig, {"ema_decay": 1.0, "schedule": SCHEDULE}, "ema_decay"),
+        (SGDConfig, {"ema_decay": -0.1, "schedule": SCHEDULE}, "ema_decay"),
+    ],
+)
+def test_a_wrong_value_is_named(kind, change, name):
+    with pytest.raises(InputError, match=f"^{name} must be .*not "):
+        kind(**({} if kind is SGDConfig else {"epochs": 1.0}) | change)
+
+
+@pytest.mark.parametrize("schedule", [SCHEDULE, COSINE])
+def test_either_schedule_comes_back_from_json(schedule):
+    config = SGDConfig(schedule=schedule, ema_decay=0.99)
+    assert from_json(SGDConfig, to_json(config), where="f") == config

@@ -56,6 +56,19 @@ def test_only_trained_parameters_have_momentum():
     assert_same(state.variables(), variables)
 
 
+def test_an_average_begins_as_a_copy_of_what_training_changes():
+    variables = tiny.tiny_variables()
+    state = create_state(variables, optax.sgd(0.1), FROZEN, with_average=True)
+    assert_same(
+        state.average, {"params": state.params, "batch_stats": state.constants["batch_stats"]}
+    )
+    for copy, original in zip(
+        jax.tree.leaves(state.average["params"]), jax.tree.leaves(state.params), strict=True
+    ):
+        assert copy.unsafe_buffer_pointer() != original.unsafe_buffer_pointer()
+    assert create_state(variables, optax.sgd(0.1), FROZEN).average is None
+
+
 def test_parameters_are_counted_by_their_scalars():
     tree = {"a": np.zeros((2, 3)), "b": {"c": np.zeros(4), "d": np.zeros(())}}
     assert count_parameters(tree) == 11

@@ -11,6 +11,7 @@ import optax
 import pytest
 from jax.sharding import Mesh
 
+from maskrcnn_jax.training.average import averaged_part, next_average
 from maskrcnn_jax.training.sharding import DATA_AXIS, data_mesh, replicate, shard_batch
 from maskrcnn_jax.training.state import create_state
 from maskrcnn_jax.training.step import image_keys, make_predict_step, make_train_step
@@ -20,6 +21,7 @@ CONFIG = tiny.tiny_config(axis_name=DATA_AXIS)
 MODEL = CONFIG.build()
 MESHES = {1: Mesh(np.asarray(jax.devices()[:1]), (DATA_AXIS,)), 2: data_mesh()}
 TRACES = []
+EMA_DECAY = 0.4
 
 
 def learning_rate(step):
@@ -33,12 +35,12 @@ OPTIMIZER = optax.sgd(learning_rate, momentum=0.9)
 
 @functools.cache
 def train_step(num_devices):
-    return make_train_step(MODEL, OPTIMIZER, MESHES[num_devices], seed=0)
+    return make_train_step(MODEL, OPTIMIZER, MESHES[num_devices], seed=0, ema_decay=EMA_DECAY)
 
 
 def first_state(num_devices):
     variables = jax.tree.map(np.array, tiny.tiny_variables())  # a step gives its state's memory up
-    state = create_state(variables, OPTIMIZER, CONFIG.frozen_modules())
+    state = create_state(variables, OPTIMIZER, CONFIG.frozen_modules(), with_average=True)
     return replicate(state, MESHES[num_devices])
 
 
@@ -83,6 +85,27 @@ def test_everything_is_trained_except_what_is_frozen(trained):
     ):
         moved = jax.tree.map(lambda a, b: bool((a != b).any()), *trees)
         assert all(jax.tree.leaves(moved)), moved
+
+
+def test_the_average_follows_weights_and_statistics():
+    """From the first weights on, by the formula; all else is as it was."""
+    states = [jax.device_get(first_state(2))]
+    for count in (1, 2, 3):
+        states.append(train([tiny.random_batch(0)] * count)[0])
+    expected = averaged_part(states[0].params, states[0].constants)
+    for state in states:
+        if state.step > 0:
+            values = averaged_part(state.params, state.constants)
+            expected = next_average(expected, values, decay=EMA_DECAY, step=state.step - 1)
+        jax.tree.map(
+            lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6),
+            state.average,
+            expected,
+        )
+    moved = jax.tree.map(
+        lambda a, b: bool((a != b).any()), states[-1].average["params"], states[-1].params
+    )
+    assert all(jax.tree.leaves(moved))
 
 
 def test_one_device_and_two_give_the_same():

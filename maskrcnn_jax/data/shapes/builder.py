@@ -12,7 +12,7 @@ from maskrcnn_jax.data.storage import RecordBuilder
 class Shapes(RecordBuilder, skip_registration=True):
     """One split; the name of its configuration holds all that its records depend on."""
 
-    VERSION = tfds.core.Version("1.0.0")  # of what is drawn
+    VERSION = tfds.core.Version("1.1.0")  # of what is drawn, and of what codec.py writes
 
     def __init__(self, records: DrawnRecords, *, cache_dir: Path | None):
         self._records = records

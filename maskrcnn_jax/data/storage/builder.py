@@ -29,7 +29,7 @@ class RecordBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     not to shuffle, it writes what exceeds that to temporary files through ``tf.io``.
     """
 
-    VERSION = tfds.core.Version("1.0.0")  # of what codec.py writes
+    VERSION = tfds.core.Version("1.1.0")  # of what codec.py writes
 
     def __init__(self, *, configuration: str, cache_dir: Path | None):
         """``cache_dir=None``: ``$TFDS_DATA_DIR``, or else ``~/tensorflow_datasets``."""
@@ -54,9 +54,12 @@ class RecordBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         self, dl_manager: tfds.download.DownloadManager
     ) -> dict[str, list[Callable[[], Iterator[tuple[int, dict[str, Any]]]]]]:
         dataset = self.read(dl_manager)
-        self._metadata.update(codec.to_metadata(dataset))
+        labels: list[tuple[int, ...]] = [()] * len(dataset.images)  # filled while storing
+        self._metadata.update(codec.to_metadata(dataset, labels=labels))
         shards = _shards(dataset.images)
-        return {codec.SPLIT: [functools.partial(_examples, dataset, shard) for shard in shards]}
+        return {
+            codec.SPLIT: [functools.partial(_examples, dataset, labels, shard) for shard in shards]
+        }
 
 
 def _shards(images: ImageIndex) -> list[range]:
@@ -67,7 +70,10 @@ def _shards(images: ImageIndex) -> list[range]:
     return [range(start, stop) for start, stop in itertools.pairwise(cuts)]
 
 
-def _examples(dataset: Dataset, shard: range) -> Iterator[tuple[int, dict[str, Any]]]:
+def _examples(
+    dataset: Dataset, labels: list[tuple[int, ...]], shard: range
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The records of a shard, whose labels are noted in ``labels`` as they pass."""
     total = len(dataset.images)
     with (
         ThreadPoolExecutor(os.cpu_count()) as threads,
@@ -82,5 +88,6 @@ def _examples(dataset: Dataset, shard: range) -> Iterator[tuple[int, dict[str, A
         for index, record in zip(
             shard, threads.map(dataset.records.__getitem__, shard), strict=True
         ):
+            labels[index] = record.labels()
             yield index, codec.to_example(record)
             progress.update()

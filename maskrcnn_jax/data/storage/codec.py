@@ -6,6 +6,7 @@ Image files are stored as they are. Annotations are stored as JSON text, which k
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -55,8 +56,8 @@ def from_example(example: dict[str, Any]) -> Record:
     )
 
 
-def to_metadata(dataset: Dataset) -> dict[str, Any]:
-    """All of a data set but its records, ready for JSON."""
+def to_metadata(dataset: Dataset, *, labels: Sequence[Sequence[int]]) -> dict[str, Any]:
+    """All of a data set but its records, ready for JSON; ``labels`` are those of the records."""
     images = {key: np.asarray(value).tolist() for key, value in vars(dataset.images).items()}
     return {
         "name": dataset.name,
@@ -64,6 +65,7 @@ def to_metadata(dataset: Dataset) -> dict[str, Any]:
         "categories": [dataclasses.asdict(category) for category in dataset.categories],
         "images": images,
         "dropped": [dataclasses.asdict(item) for item in dataset.dropped],
+        "labels": labels,
     }
 
 
@@ -86,6 +88,7 @@ def from_metadata(metadata: dict[str, Any], records: RecordSource) -> Dataset:
             DroppedAnnotation(**{**item, "annotation": _to_annotation(item["annotation"])})
             for item in metadata["dropped"]
         ),
+        labels=tuple(map(tuple, metadata["labels"])),
     )
 
 

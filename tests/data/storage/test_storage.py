@@ -5,6 +5,7 @@ import pickle
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -107,7 +108,7 @@ class Failing(list):
 
 def is_same(one, other):
     """Whether two data sets are equal, records and index included."""
-    is_same_metadata = codec.to_metadata(one) == codec.to_metadata(other)
+    is_same_metadata = codec.to_metadata(one, labels=()) == codec.to_metadata(other, labels=())
     return is_same_metadata and list(one.records) == list(other.records)
 
 
@@ -121,9 +122,11 @@ def test_a_record_survives_its_encoding_exactly(record):
 
 def test_metadata_survives_json():
     dataset = make_dataset(5)
-    metadata = json.loads(json.dumps(codec.to_metadata(dataset)))
+    labels = ((), (0,), (0, 3), (), (7,))
+    metadata = json.loads(json.dumps(codec.to_metadata(dataset, labels=labels)))
     found = codec.from_metadata(metadata, dataset.records)
     assert is_same(found, dataset)
+    assert found.labels == labels
     assert found.dropped == dataset.dropped
     assert found.images.heights.dtype == np.int32
 
@@ -138,6 +141,22 @@ def test_many_shards_are_read_as_one(tmp_path, monkeypatch):
     stored = stored_dataset(InMemory(make_dataset(11), tmp_path))
     assert len(list(tmp_path.rglob("*.array_record*"))) == 5
     assert is_same(stored, make_dataset(11))
+
+
+def test_the_labels_of_every_image_are_known_once_it_is_stored(tmp_path, monkeypatch):
+    """Each once, in order, and without those of crowds; also over several shards."""
+    monkeypatch.setattr(builder, "_PIXELS_PER_SHARD", 45)
+    dataset = make_dataset(11)
+    labels = [(7, 2, 7), (), (5,)] * 3 + [(1, 0)] * 2
+    records = [
+        replace(record, annotations=tuple(replace(annotation(0), label=label) for label in found))
+        for record, found in zip(dataset.records, labels, strict=True)
+    ]
+    crowd = replace(annotation(0), label=9, is_crowd=True)
+    records[0] = replace(records[0], annotations=(crowd, *records[0].annotations))
+    assert dataset.labels is None
+    stored = stored_dataset(InMemory(replace(dataset, records=records), tmp_path))
+    assert stored.labels == ((2, 7), (), (5,)) * 3 + ((0, 1),) * 2
 
 
 def test_it_is_written_once(tmp_path):
@@ -161,7 +180,7 @@ def test_a_broken_record_leaves_nothing_behind(tmp_path):
 
 
 def test_a_build_that_was_killed_is_not_taken_as_whole(tmp_path):
-    folder = tmp_path / "in_memory/numbers/incomplete.ABCDEF_1.0.0"
+    folder = tmp_path / "in_memory/numbers/incomplete.ABCDEF_1.1.0"
     folder.mkdir(parents=True)
     (folder / "dataset_info.json").write_text("{}")
     assert is_same(stored_dataset(InMemory(make_dataset(3), tmp_path)), make_dataset(3))
@@ -208,7 +227,7 @@ def test_what_is_sent_to_a_process_is_small_and_has_a_lasting_name(tmp_path):
     for side in ("left", "right"):
         records = stored_dataset(InMemory(make_dataset(30), tmp_path / side)).records
         assert len(pickle.dumps(records)) < 500
-        assert repr(records) == "StoredRecords(in_memory/numbers/1.0.0)"
+        assert repr(records) == "StoredRecords(in_memory/numbers/1.1.0)"
 
 
 def test_tensorflow_is_not_imported():
