@@ -100,7 +100,13 @@ def write_run(run: Run, variables: dict[str, Any], workdir: Path) -> None:
     config = run.config
     optimizer = config.optimizer.build(optax.constant_schedule(0.0))
     checkpoints = Checkpoints(workdir)
-    checkpoints.save(create_state(variables, optimizer, config.model.frozen_modules()), run)
+    state = create_state(
+        variables,
+        optimizer,
+        config.model.frozen_modules(),
+        with_average=config.optimizer.ema_decay is not None,
+    )
+    checkpoints.save(state, run)
     checkpoints.close()
 
 
