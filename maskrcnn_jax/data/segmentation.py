@@ -10,6 +10,7 @@ import math
 from typing import Any
 
 import numpy as np
+import pycocotools.mask
 
 from maskrcnn_jax.data.json_fields import shown
 from maskrcnn_jax.data.masks import clip_outline
@@ -19,6 +20,8 @@ from maskrcnn_jax.data.records import Segmentation
 # Of coordinates and of the length of an outline, in pixels. The C code of pycocotools takes 80
 # bytes for each pixel of length, and is lost where there is no memory or an int does not hold it.
 _FARTHEST = 2**24
+
+_coco: Any = pycocotools.mask  # its published types do not know polygons
 
 
 def check_segmentation(segmentation: Any, *, height: int, width: int) -> Segmentation:
@@ -56,6 +59,18 @@ def has_area(segmentation: Segmentation, *, height: int, width: int) -> bool:
         outlines = (np.reshape(polygon, (-1, 2)) for polygon in segmentation)
         return any(_area(clip_outline(outline, (height, width))) > 0 for outline in outlines)
     return sum(rle_counts(segmentation)[1::2]) > 0
+
+
+def as_rle(segmentation: Segmentation, *, height: int, width: int) -> dict:
+    """A valid segmentation as pycocotools has it: compressed, the counts text or bytes.
+
+    The C code of pycocotools checks nothing: see ``check_segmentation``.
+    """
+    if isinstance(segmentation, list):
+        return _coco.merge(_coco.frPyObjects(segmentation, height, width))
+    if isinstance(segmentation["counts"], list):
+        return _coco.frPyObjects(segmentation, height, width)
+    return segmentation
 
 
 def rle_counts(rle: dict) -> list[int]:

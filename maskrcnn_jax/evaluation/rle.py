@@ -12,11 +12,11 @@ import numpy as np
 import pycocotools.mask
 
 from maskrcnn_jax.data.records import Segmentation
-from maskrcnn_jax.data.segmentation import rle_counts
+from maskrcnn_jax.data.segmentation import as_rle, rle_counts
 
 MASK_THRESHOLD = 0.5
 
-_coco: Any = pycocotools.mask  # its published types know neither polygons nor text
+_coco: Any = pycocotools.mask  # its published types do not know text
 
 
 def encode_pasted(mask: np.ndarray, box: np.ndarray, *, height: int, width: int) -> dict:
@@ -43,14 +43,11 @@ def encode_pasted(mask: np.ndarray, box: np.ndarray, *, height: int, width: int)
 def compressed(segmentation: Segmentation, *, height: int, width: int) -> dict:
     """Compressed RLE of polygons or of either kind of RLE, which must be valid.
 
-    ``data.segmentation`` checks that; the C code of pycocotools does not.
+    The counts are ``str``, which JSON can hold; pycocotools gives ``bytes``.
     """
-    if isinstance(segmentation, list):
-        parts = _coco.frPyObjects(segmentation, height, width)
-        return _with_text(_coco.merge(parts))
-    if isinstance(segmentation["counts"], list):
-        return _with_text(_coco.frPyObjects(segmentation, height, width))
-    return segmentation
+    rle = as_rle(segmentation, height=height, width=width)
+    counts = rle["counts"]
+    return rle if isinstance(counts, str) else {**rle, "counts": counts.decode("ascii")}
 
 
 def decode(rle: dict) -> np.ndarray:
@@ -104,8 +101,3 @@ def _bilinear_weights(low: float, high: float, *, cells: np.ndarray, pixels: ran
     centres = np.arange(pixels.start, pixels.stop) + 0.5
     position = (centres - low) * (len(cells) / (high - low)) - 0.5
     return np.maximum(0, 1 - np.abs(position.astype(cells.dtype)[:, None] - cells))
-
-
-def _with_text(rle: dict) -> dict:
-    """The counts as ``str``, which JSON can hold; pycocotools gives ``bytes``."""
-    return {"size": list(rle["size"]), "counts": rle["counts"].decode("ascii")}

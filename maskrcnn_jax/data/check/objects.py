@@ -6,6 +6,7 @@ import pycocotools.mask
 
 from maskrcnn_jax.data.problems import Kind, Problem, Report
 from maskrcnn_jax.data.records import Annotation, Segmentation
+from maskrcnn_jax.data.segmentation import as_rle
 from maskrcnn_jax.data.sizes import Size
 
 Box: TypeAlias = tuple[float, float, float, float]
@@ -18,7 +19,7 @@ _TINY_AREA = 16
 _LEAST_IOU = 0.5
 _LEAST_RATIO = 0.5
 
-_coco: Any = pycocotools.mask  # its published types do not know polygons
+_coco: Any = pycocotools.mask  # its published types do not know text
 
 
 def check_annotation(annotation: Annotation, size: Size, *, where: str, report: Report) -> bool:
@@ -40,10 +41,11 @@ def check_annotation(annotation: Annotation, size: Size, *, where: str, report: 
         tell(Kind.BOX_STICKS_OUT, f"{given} in an image of {size[1]} x {size[0]} (width x height)")
     if annotation.box[2] * annotation.box[3] < _TINY_AREA:
         tell(Kind.TINY_OBJECT, given)
-    extent = _clipped(_extent(annotation.segmentation, size), size)
+    mask = as_rle(annotation.segmentation, height=size[0], width=size[1])
+    extent = _clipped(_extent(annotation.segmentation, mask), size)
     if _is_far(_clipped(box, size), extent):
         tell(Kind.BOX_OFF_MASK, f"{given}, that of its mask is {_xywh(extent)}")
-    area = int(_coco.area(_rle(annotation.segmentation, size)))
+    area = int(_coco.area(mask))
     if min(area, annotation.area) < _LEAST_RATIO * max(area, annotation.area) - _TINY_AREA:
         tell(Kind.OTHER_AREA, f"'area' is {annotation.area}, its mask covers {area} pixels")
     return _are_corners(annotation.box, size, extent)
@@ -84,21 +86,14 @@ def _is_far(box: Box, extent: Box) -> bool:
     return distance > _SLACK and _iou(box, extent) < _LEAST_IOU
 
 
-def _extent(segmentation: Segmentation, size: Size) -> Box:
+def _extent(segmentation: Segmentation, mask: dict) -> Box:
+    """Of polygons that of their points, else that of the pixels."""
     if isinstance(segmentation, list):
         x = [value for polygon in segmentation for value in polygon[::2]]
         y = [value for polygon in segmentation for value in polygon[1::2]]
         return min(x), min(y), max(x), max(y)
-    left, top, width, height = _coco.toBbox(_rle(segmentation, size)).tolist()
+    left, top, width, height = _coco.toBbox(mask).tolist()
     return left, top, left + width, top + height
-
-
-def _rle(segmentation: Segmentation, size: Size) -> dict:
-    if isinstance(segmentation, list):
-        return _coco.merge(_coco.frPyObjects(segmentation, *size))
-    if isinstance(segmentation["counts"], list):
-        return _coco.frPyObjects(segmentation, *size)
-    return segmentation
 
 
 def _iou(a: Box, b: Box) -> float:
