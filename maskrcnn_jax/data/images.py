@@ -30,7 +30,8 @@ def decode_image(encoded: bytes, *, name: str, size: Size) -> UInt8[np.ndarray, 
     header = _read_header(encoded, name)
     if header:
         _check_size(header.size, size, header=header, name=name)
-    image = _decode(encoded, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION, name)
+    flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+    image = _decode(encoded, flags, name, header=header)
     _check_size(image.shape[:2], size, header=header, name=name)
     return image
 
@@ -45,7 +46,8 @@ def read_image(path: Path) -> UInt8[np.ndarray, "h w 3"]:
     except OSError as error:
         text = f"cannot be read: {error.strerror}."
         raise DataError(Kind.UNREADABLE_IMAGE, text, where=str(path)) from error
-    return _decode(encoded, cv2.IMREAD_COLOR_RGB, str(path))
+    header = _read_header(encoded, str(path))
+    return _decode(encoded, cv2.IMREAD_COLOR_RGB, str(path), header=header)
 
 
 def resize_image(image: UInt8[np.ndarray, "h w 3"], size: Size) -> UInt8[np.ndarray, "h2 w2 3"]:
@@ -76,8 +78,9 @@ def _read_header(encoded: bytes, name: str) -> ImageHeader | None:
         raise _unreadable(encoded, name) from None
 
 
-def _decode(encoded: bytes, flags: int, name: str) -> UInt8[np.ndarray, "h w 3"]:
-    header = _read_header(encoded, name)
+def _decode(
+    encoded: bytes, flags: int, name: str, *, header: ImageHeader | None
+) -> UInt8[np.ndarray, "h w 3"]:
     if header and has_too_many_pixels(header.size):
         text = f"{_shown(header.size)} pixels are more than can be read ({MAX_PIXELS}). Shrink it."
         raise DataError(Kind.HUGE_IMAGE, text, where=name)
