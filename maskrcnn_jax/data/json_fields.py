@@ -4,7 +4,7 @@ import bisect
 import functools
 import json
 import reprlib
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from importlib.resources.abc import Traversable
 from typing import Any, TypeVar
 
@@ -126,12 +126,11 @@ def number(record: dict, key: str, where: str) -> float:
     return float(value)
 
 
-def known_id(record: dict, key: str, known: Collection[int], where: str) -> int:
+def known_id(record: dict, key: str, known: Ids, where: str) -> int:
     """The id of another record, which must exist."""
     value = field(record, key, int, where)
     if value not in known:
-        nearest = (known if isinstance(known, Ids) else Ids(known)).nearest(value)
-        text = f"{key!r} {value} does not exist; the nearest is {nearest}."
+        text = f"{key!r} {value} does not exist; the nearest is {known.nearest(value)}."
         raise DataError(Kind.UNKNOWN_ID, text, where=where)
     return value
 

@@ -20,7 +20,8 @@ def read_results(path: Path, truth: CocoTruth) -> list[dict]:
     Each has ``image_id``, ``category_id``, ``score`` and ``bbox`` or ``segmentation`` or both, the
     same ones in all records. Segmentations come back as compressed RLE, other keys are left out.
     """
-    category_ids = {category.id for category in truth.categories}
+    image_ids = json_fields.Ids(truth.image_sizes)
+    category_ids = json_fields.Ids(category.id for category in truth.categories)
     content = _read_list(path)
     first = content[0] if content and isinstance(content[0], dict) else {}
     shapes = [key for key in _SHAPES if key in first]
@@ -31,7 +32,7 @@ def read_results(path: Path, truth: CocoTruth) -> list[dict]:
             raise InputError(f"{where}: is no object; write image_id, category_id, score, bbox.")
         if [key for key in _SHAPES if key in given] != shapes or not shapes:
             raise InputError(f"{where}: {_mend(shapes)}")
-        image_id = json_fields.known_id(given, "image_id", truth.image_sizes, where)
+        image_id = json_fields.known_id(given, "image_id", image_ids, where)
         record: dict[str, Any] = {
             "image_id": image_id,
             "category_id": json_fields.known_id(given, "category_id", category_ids, where),
