@@ -9,7 +9,7 @@ from maskrcnn_jax.convert.naming import (
     POINTWISE,
     TRANSPOSED_CONV,
     Naming,
-    Rule,
+    counted_from_zero,
     weight_and_bias,
 )
 from maskrcnn_jax.convert.torchvision import resnet_rules
@@ -19,22 +19,14 @@ from maskrcnn_jax.roi.standard import StandardRoIHeadConfig
 from maskrcnn_jax.rpn.proposals import ProposalConfig
 from maskrcnn_jax.rpn.rpn import RPNConfig
 
-
-def _pyramid() -> tuple[Rule, ...]:
-    rules = []
-    for i, level in enumerate((2, 3, 4, 5)):
-        rules += weight_and_bias(f"neck.lateral_convs.{i}.conv", f"neck/lateral{level}", CONV)
-        rules += weight_and_bias(f"neck.fpn_convs.{i}.conv", f"neck/output{level}", CONV)
-    return tuple(rules)
-
-
 _BOX, _MASK = "roi_head.bbox_head", "roi_head.mask_head"
 
 NAMING = Naming(
     system="mmdetection",
     rules=(
         *resnet_rules("backbone."),
-        *_pyramid(),
+        *counted_from_zero("neck.lateral_convs.{i}.conv", "neck/lateral{i}", CONV, ours_from=2),
+        *counted_from_zero("neck.fpn_convs.{i}.conv", "neck/output{i}", CONV, ours_from=2),
         *weight_and_bias("rpn_head.rpn_conv", "rpn/head/conv", CONV),
         *weight_and_bias("rpn_head.rpn_cls", "rpn/head/objectness", CONV),
         *weight_and_bias("rpn_head.rpn_reg", "rpn/head/deltas", CONV),
@@ -42,13 +34,7 @@ NAMING = Naming(
         *weight_and_bias(f"{_BOX}.shared_fcs.1", "roi/box_head/fc2", LINEAR),
         *weight_and_bias(f"{_BOX}.fc_cls", "roi/box_head/classes", LINEAR),
         *weight_and_bias(f"{_BOX}.fc_reg", "roi/box_head/deltas", LINEAR),
-        *(
-            rule
-            for i in range(8)
-            for rule in weight_and_bias(
-                f"{_MASK}.convs.{i}.conv", f"roi/mask_head/conv{i + 1}", CONV
-            )
-        ),
+        *counted_from_zero(f"{_MASK}.convs.{{i}}.conv", "roi/mask_head/conv{i}", CONV, ours_from=1),
         *weight_and_bias(f"{_MASK}.upsample", "roi/mask_head/upsample", TRANSPOSED_CONV),
         *weight_and_bias(f"{_MASK}.conv_logits", "roi/mask_head/predictor", POINTWISE),
     ),

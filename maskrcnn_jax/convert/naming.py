@@ -38,6 +38,9 @@ TRANSPOSED_CONV = Layout(4, lambda x: x.transpose(2, 3, 0, 1), lambda x: x.trans
 POINTWISE = Layout(4, lambda x: x[:, :, 0, 0].T, lambda x: x.T[:, :, None, None])
 
 
+_MOST_LAYERS = 8  # of one kind that are counted; no head and no pyramid has more
+
+
 class Rule(NamedTuple):
     theirs: str
     ours: str
@@ -62,6 +65,19 @@ def norm(theirs: str, ours: str) -> tuple[Rule, ...]:
     )
 
 
+def counted_from_zero(
+    theirs: str, ours: str, layout: Layout, *, ours_from: int
+) -> tuple[Rule, ...]:
+    """Rules of layers that they count from 0 and we from another number: ``{i}`` in both."""
+    return tuple(
+        rule
+        for i in range(_MOST_LAYERS)
+        for rule in weight_and_bias(
+            theirs.replace("{i}", str(i)), ours.replace("{i}", str(ours_from + i)), layout
+        )
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Naming:
     """The names of one system.
@@ -79,12 +95,12 @@ class Naming:
 
     def canonical_name(self, theirs: str) -> str | None:
         """Our name of a tensor, or None if it has no place."""
-        found = self._find(theirs)
+        found = self._ours_of(theirs)
         return None if found is None else found[0]
 
     def their_name(self, canonical: str) -> str | None:
         """The inverse of ``canonical_name``, up to aliases."""
-        found = _first_match(canonical, ((r.ours, r.theirs, r.layout) for r in self.rules))
+        found = self._theirs_of(canonical)
         return None if found is None else found[0]
 
     def is_ignored(self, theirs: str) -> bool:
@@ -97,7 +113,7 @@ class Naming:
         """
         ours = {}
         for name, x in tensors.items():
-            if (found := self._find(name)) is None:
+            if (found := self._ours_of(name)) is None:
                 continue
             place, layout = found
             if x.ndim != layout.axes:
@@ -119,15 +135,17 @@ class Naming:
             tensors = heads.without_background_outputs(tensors)
         theirs = {}
         for name, x in heads.channels_first(tensors).items():
-            found = _first_match(name, ((r.ours, r.theirs, r.layout) for r in self.rules))
-            if found is None:
+            if (found := self._theirs_of(name)) is None:
                 raise InputError(f"{self.system} has no name for {name}, {list(x.shape)}")
             theirs[found[0]] = found[1].to_theirs(x)
         return theirs
 
-    def _find(self, theirs: str) -> tuple[str, Layout] | None:
+    def _ours_of(self, theirs: str) -> tuple[str, Layout] | None:
         rules = (*self.rules, *self.aliases)
         return _first_match(theirs, ((r.theirs, r.ours, r.layout) for r in rules))
+
+    def _theirs_of(self, ours: str) -> tuple[str, Layout] | None:
+        return _first_match(ours, ((r.ours, r.theirs, r.layout) for r in self.rules))
 
 
 def _first_match(

@@ -10,6 +10,7 @@ from maskrcnn_jax.convert.naming import (
     TRANSPOSED_CONV,
     Naming,
     Rule,
+    counted_from_zero,
     norm,
     weight_and_bias,
 )
@@ -43,22 +44,15 @@ def resnet_rules(prefix: str) -> tuple[Rule, ...]:
     return tuple(rules)
 
 
-def _pyramid(*, conv: str) -> tuple[Rule, ...]:
-    """``conv`` ends the name of a layer; older files have nothing there."""
-    fpn, rules = "backbone.fpn", []
-    for i, level in enumerate((2, 3, 4, 5)):
-        rules += weight_and_bias(f"{fpn}.inner_blocks.{i}{conv}", f"neck/lateral{level}", CONV)
-        rules += weight_and_bias(f"{fpn}.layer_blocks.{i}{conv}", f"neck/output{level}", CONV)
-    return tuple(rules)
-
-
+_FPN = "backbone.fpn"
 _BOX, _PREDICTOR = "roi_heads.box_head", "roi_heads.box_predictor"
 
 NAMING = Naming(
     system="torchvision",
     rules=(
         *resnet_rules("backbone.body."),
-        *_pyramid(conv=".0"),
+        *counted_from_zero(f"{_FPN}.inner_blocks.{{i}}.0", "neck/lateral{i}", CONV, ours_from=2),
+        *counted_from_zero(f"{_FPN}.layer_blocks.{{i}}.0", "neck/output{i}", CONV, ours_from=2),
         *weight_and_bias("rpn.head.conv.0.0", "rpn/head/conv", CONV),
         *weight_and_bias("rpn.head.cls_logits", "rpn/head/objectness", CONV),
         *weight_and_bias("rpn.head.bbox_pred", "rpn/head/deltas", CONV),
@@ -66,13 +60,7 @@ NAMING = Naming(
         *weight_and_bias(f"{_BOX}.fc7", "roi/box_head/fc2", LINEAR),
         *weight_and_bias(f"{_PREDICTOR}.cls_score", "roi/box_head/classes", LINEAR),
         *weight_and_bias(f"{_PREDICTOR}.bbox_pred", "roi/box_head/deltas", LINEAR),
-        *(
-            rule
-            for i in range(8)
-            for rule in weight_and_bias(
-                f"roi_heads.mask_head.{i}.0", f"roi/mask_head/conv{i + 1}", CONV
-            )
-        ),
+        *counted_from_zero("roi_heads.mask_head.{i}.0", "roi/mask_head/conv{i}", CONV, ours_from=1),
         *weight_and_bias(
             "roi_heads.mask_predictor.conv5_mask", "roi/mask_head/upsample", TRANSPOSED_CONV
         ),
@@ -81,7 +69,8 @@ NAMING = Naming(
         ),
     ),
     aliases=(
-        *_pyramid(conv=""),
+        *counted_from_zero(f"{_FPN}.inner_blocks.{{i}}", "neck/lateral{i}", CONV, ours_from=2),
+        *counted_from_zero(f"{_FPN}.layer_blocks.{{i}}", "neck/output{i}", CONV, ours_from=2),
         *weight_and_bias("rpn.head.conv", "rpn/head/conv", CONV),
         *weight_and_bias("roi_heads.mask_head.mask_fcn{n}", "roi/mask_head/conv{n}", CONV),
     ),

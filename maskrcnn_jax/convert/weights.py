@@ -1,4 +1,4 @@
-"""Weights of any known system, and their way into a model's variables."""
+"""Weights of any known system: recognised, read and written."""
 
 import dataclasses
 import json
@@ -29,12 +29,6 @@ NAMINGS: tuple[Naming, ...] = (
     torchvision.NAMING,
     torchvision.BACKBONE,
     mmdetection.NAMING,
-    imagenet.FOLDED_BACKBONE,
-)
-_BACKBONES = (
-    detectron2.BACKBONE,
-    detectron2.CAFFE2_BACKBONE,
-    torchvision.BACKBONE,
     imagenet.FOLDED_BACKBONE,
 )
 
