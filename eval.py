@@ -5,7 +5,6 @@ python eval.py --init.checkpoint WEIGHTS [--preset NAME] --data.root COCO
 python eval.py --results RESULTS.json --annotations GROUND_TRUTH.json
 """
 
-import argparse
 import dataclasses
 import sys
 from collections.abc import Sequence
@@ -21,7 +20,7 @@ import configs
 from maskrcnn_jax import cli
 from maskrcnn_jax.convert.config import InitConfig
 from maskrcnn_jax.convert.loading import load_detector
-from maskrcnn_jax.convert.recognise import print_notes, recognise_experiment
+from maskrcnn_jax.convert.recognise import import_notes, recognise_experiment
 from maskrcnn_jax.convert.weights import read_weights
 from maskrcnn_jax.data.annotations import dropped_summary
 from maskrcnn_jax.data.config import InputConfig
@@ -115,7 +114,8 @@ def evaluate_weights(options: Sequence[str], checkpoint: Path, preset: str | Non
     check_num_classes(dataset, arguments.model)
     if weights.run is not None:
         check_same_categories(dataset, weights.run, where=weights.where)
-    print_notes(weights, arguments.model)
+    for note in import_notes(weights, arguments.model):
+        print(note)
     variables = load_detector(weights, arguments.model, init=arguments.init)
     evaluate_dataset(dataset, arguments.input, arguments.model, variables, out=arguments.out)
 
@@ -204,17 +204,13 @@ def report(scores: dict[IouType, CocoScores], *, title: str, out: Path | None) -
 def main() -> None:
     """Reads the command line: what else there is to give depends on the run."""
     options = sys.argv[1:]
-    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    first.add_argument("--workdir", type=Path)
-    first.add_argument("--init.checkpoint", type=Path, dest="checkpoint")
-    first.add_argument("--preset")
-    known = first.parse_known_args(options)[0]
-    if known.workdir is not None:
+    workdir, checkpoint, preset = cli.first_look(options)
+    if workdir is not None:
         cli.use_compilation_cache()
-        evaluate_run(options, known.workdir)
-    elif known.checkpoint is not None:
+        evaluate_run(options, workdir)
+    elif checkpoint is not None:
         cli.use_compilation_cache()
-        evaluate_weights(options, known.checkpoint, known.preset)
+        evaluate_weights(options, checkpoint, preset)
     elif any(option.startswith("--") and option not in ("--help", "-h") for option in options):
         evaluate_files(options)
     else:

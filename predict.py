@@ -6,7 +6,6 @@ python predict.py --init.checkpoint WEIGHTS [--preset NAME] IMAGE_OR_FOLDER ... 
 Writes a picture for each image, and all detections as COCO results to ``results.json``.
 """
 
-import argparse
 import dataclasses
 import sys
 from collections import Counter
@@ -25,7 +24,7 @@ import configs
 from maskrcnn_jax import cli
 from maskrcnn_jax.convert.config import InitConfig
 from maskrcnn_jax.convert.loading import load_detector
-from maskrcnn_jax.convert.recognise import print_notes, recognise_experiment, recognise_run
+from maskrcnn_jax.convert.recognise import import_notes, recognise_experiment, recognise_run
 from maskrcnn_jax.convert.weights import read_weights
 from maskrcnn_jax.data.config import InputConfig
 from maskrcnn_jax.data.examples import filling_example, prediction_example
@@ -80,7 +79,6 @@ def of_run(options: Sequence[str], workdir: Path) -> tuple[Arguments, Run, dict[
     arguments = cli.parse(
         RunArguments, options, prog="predict.py", description=__doc__, default=default
     )
-    find_images(arguments.images)  # refuses before the weights are read
     return arguments, *load_trained(workdir)
 
 
@@ -98,7 +96,8 @@ def of_weights(
     )
     config = dataclasses.replace(base, model=arguments.model, input=arguments.input)
     run = recognise_run(weights, config, categories=arguments.categories)
-    print_notes(weights, config.model)
+    for note in import_notes(weights, config.model):
+        print(note)
     return arguments, run, load_detector(weights, config.model, init=arguments.init)
 
 
@@ -190,21 +189,17 @@ def as_text(counts: Counter) -> str:
 def main() -> None:
     """Reads the command line: what else there is to give depends on the weights."""
     options = sys.argv[1:]
-    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    first.add_argument("--workdir", type=Path)
-    first.add_argument("--init.checkpoint", type=Path, dest="checkpoint")
-    first.add_argument("--preset")
-    known = first.parse_known_args(options)[0]
-    if not options or ("--help" in options and known.workdir is known.checkpoint is None):
+    if options in ([], ["-h"], ["--help"]):
         print(__doc__)
         sys.exit(0 if options else 2)
-    if (known.workdir is None) == (known.checkpoint is None):
-        raise InputError("give either --workdir or --init.checkpoint")
+    workdir, checkpoint, preset = cli.first_look(options)
     cli.use_compilation_cache()
-    if known.workdir is not None:
-        predict(*of_run(options, known.workdir))
+    if workdir is not None and checkpoint is None:
+        predict(*of_run(options, workdir))
+    elif checkpoint is not None and workdir is None:
+        predict(*of_weights(options, checkpoint, preset))
     else:
-        predict(*of_weights(options, known.checkpoint, known.preset))
+        raise InputError("give either --workdir or --init.checkpoint")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import tyro
 import configs
 from maskrcnn_jax import cli
 from maskrcnn_jax.convert.loading import load_weights
-from maskrcnn_jax.convert.recognise import print_notes
+from maskrcnn_jax.convert.recognise import import_notes
 from maskrcnn_jax.convert.weights import read_weights
 from maskrcnn_jax.data.annotations import dropped_summary
 from maskrcnn_jax.data.pipeline import count_object_slots, train_batches
@@ -129,7 +129,8 @@ def first_weights(variables: dict[str, Any], config: ExperimentConfig) -> dict[s
         weights = read_weights(path)
         weights = weights if init.backbone is None else weights.backbone_alone()
         say(f"{weights.where}: {len(weights.tensors)} arrays ({weights.naming.system})")
-        print_notes(weights, config.model)
+        for note in import_notes(weights, config.model):
+            say(note)
         return load_weights(variables, weights, backbone_norm=norm, init=init)
     if isinstance(norm, FrozenBatchNormConfig):
         say(

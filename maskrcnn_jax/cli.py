@@ -1,9 +1,10 @@
 """What the scripts share: reading options, and the cache of compiled programs."""
 
+import argparse
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import jax
 import tyro
@@ -28,6 +29,23 @@ def parse(
         default=default,
         config=(tyro.conf.AvoidSubcommands, tyro.conf.FlagConversionOff),
     )
+
+
+class Source(NamedTuple):
+    """Where a detector comes from: a run's work directory, or a file of weights."""
+
+    workdir: Path | None
+    checkpoint: Path | None
+    preset: str | None
+
+
+def first_look(argv: Sequence[str]) -> Source:
+    """What decides which other options there are, and their defaults."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--workdir", type=Path)
+    parser.add_argument("--init.checkpoint", type=Path, dest="checkpoint")
+    parser.add_argument("--preset")
+    return Source(**vars(parser.parse_known_args(argv)[0]))
 
 
 def use_compilation_cache() -> None:

@@ -24,7 +24,7 @@ from maskrcnn_jax.convert import detectron2, mmdetection, torchvision
 from maskrcnn_jax.convert.config import InitConfig
 from maskrcnn_jax.convert.loading import load_detector
 from maskrcnn_jax.convert.recognise import (
-    print_export_notes,
+    export_notes,
     recognise_experiment,
     recognise_run,
 )
@@ -119,7 +119,8 @@ def write_file(weights: Weights, arguments: Arguments) -> None:
             f"{' or '.join(suffixes)}"
         )
     write_weights(weights, arguments.out, naming=naming)
-    print_export_notes(arguments.model, naming)
+    for note in export_notes(arguments.model, naming):
+        print(note)
 
 
 @exits_on_input_error

@@ -173,24 +173,28 @@ _SHOWN_BY_ARRAYS = (
 _OF_BACKBONES = ("pixels.", "backbone.stride_in_1x1")
 
 
-def print_notes(weights: Weights, model: MaskRCNNConfig) -> None:
-    """Says by which options ``model`` computes otherwise than what the weights were made for."""
+def import_notes(weights: Weights, model: MaskRCNNConfig) -> list[str]:
+    """A line for each option by which ``model`` departs from what the weights were made for."""
     made_for, options = _made_for(weights, model)
     if made_for is None:
-        return
-    for option, there, here in _semantic_differences(made_for, model):
-        if option.startswith(options):
-            print(f"note: --model.{option} is {here}; the weights were made for {there}")
+        return []
+    return [
+        f"note: --model.{option} is {here}; the weights were made for {there}"
+        for option, there, here in _semantic_differences(made_for, model)
+        if option.startswith(options)
+    ]
 
 
-def print_export_notes(model: MaskRCNNConfig, naming: Naming) -> None:
-    """Says by which options ``model`` computes otherwise than the standard of a system."""
+def export_notes(model: MaskRCNNConfig, naming: Naming) -> list[str]:
+    """A line for each option by which ``model`` departs from the standard of a system."""
     if naming.system not in _MODELS:
-        return
+        return []
     standard = _MODELS[naming.system](num_classes=model.num_classes, backbone=model.backbone)
-    for option, there, here in _semantic_differences(standard, model):
-        if not option.startswith(_SHOWN_BY_ARRAYS):
-            print(f"note: --model.{option} is {here}; {naming.system} by itself takes {there}")
+    return [
+        f"note: --model.{option} is {here}; {naming.system} by itself takes {there}"
+        for option, there, here in _semantic_differences(standard, model)
+        if not option.startswith(_SHOWN_BY_ARRAYS)
+    ]
 
 
 def _made_for(

@@ -11,8 +11,8 @@ import configs
 from maskrcnn_jax.backbones.resnet import ResNetConfig
 from maskrcnn_jax.convert import detectron2, mmdetection, torchvision
 from maskrcnn_jax.convert.recognise import (
-    print_export_notes,
-    print_notes,
+    export_notes,
+    import_notes,
     recognise_experiment,
     recognise_model,
     recognise_run,
@@ -135,29 +135,25 @@ def test_categories_are_cocos_unless_told(system, first, tmp_path):
         recognise_run(weights, config, categories=path)
 
 
-def options_of(text):
-    return {line.split()[1].removeprefix("--model.") for line in text.splitlines()}
+def options_of(notes):
+    return {note.split()[1].removeprefix("--model.") for note in notes}
 
 
-def test_notes_are_about_what_changes_predictions(capsys):
+def test_notes_are_about_what_changes_predictions():
     ours = dataclasses.replace(small_model(), num_classes=3)
     weights = from_state_dict(state_dict("detectron2", small_model()), where="some.pkl")
-    print_notes(weights, ours)
-    changed = options_of(capsys.readouterr().out)
+    changed = options_of(import_notes(weights, ours))
     assert {"pixels.order", "pixels.mean", "pixels.std"} <= changed
     assert not any("sampling" in option or "train" in option for option in changed)
-    print_notes(weights, recognise_model(weights))
-    assert capsys.readouterr().out == ""
+    assert import_notes(weights, recognise_model(weights)) == []
 
 
-def test_notes_about_our_own_weights_compare_with_their_run(small_run, capsys):
+def test_notes_about_our_own_weights_compare_with_their_run(small_run):
     model = small_run.config.model
     weights = from_variables(random_variables(model), small_run, where="here")
-    print_notes(weights, model)
-    assert capsys.readouterr().out == ""
-    pixels = dataclasses.replace(model.pixels, order="bgr")
-    print_notes(weights, dataclasses.replace(model, pixels=pixels))
-    assert options_of(capsys.readouterr().out) == {"pixels.order"}
+    assert import_notes(weights, model) == []
+    model = dataclasses.replace(model, pixels=dataclasses.replace(model.pixels, order="bgr"))
+    assert options_of(import_notes(weights, model)) == {"pixels.order"}
 
 
 @pytest.mark.parametrize(
@@ -168,23 +164,21 @@ def test_notes_about_our_own_weights_compare_with_their_run(small_run, capsys):
         (detectron2.CAFFE2_BACKBONE, {"pixels.order", "pixels.mean", "pixels.std"}),
     ],
 )
-def test_notes_about_a_backbone_are_about_its_input_and_stride(naming, expected, capsys):
+def test_notes_about_a_backbone_are_about_its_input_and_stride(naming, expected):
     ours = configs.load("mask_rcnn_r50_fpn_1x").model
     weights = Weights(
         tensors={"backbone/stem/norm/bias": np.zeros(4)},
         sources={}, naming=naming, unknown=(), where="some.pth",
     )  # fmt: skip
-    print_notes(weights, ours)
-    assert options_of(capsys.readouterr().out) == expected
+    assert options_of(import_notes(weights, ours)) == expected
 
 
-def test_export_notes(capsys):
+def test_export_notes():
     for module in SYSTEMS.values():
-        print_export_notes(module.model(), module.NAMING)
-    print_export_notes(small_model(), OURS)
-    assert capsys.readouterr().out == ""
-    print_export_notes(configs.load("mask_rcnn_r50_fpn_1x").model, mmdetection.NAMING)
-    assert "backbone.stride_in_1x1" in options_of(capsys.readouterr().out)
+        assert export_notes(module.model(), module.NAMING) == []
+    assert export_notes(small_model(), OURS) == []
+    notes = export_notes(configs.load("mask_rcnn_r50_fpn_1x").model, mmdetection.NAMING)
+    assert "backbone.stride_in_1x1" in options_of(notes)
 
 
 def test_semantics_that_no_reference_output_shows():
