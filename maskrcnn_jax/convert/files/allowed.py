@@ -24,17 +24,8 @@ def _ignored(*_: Any) -> Ignored:
     return IGNORED
 
 
-def _tensor(
-    storage: Any,
-    offset: Any,
-    shape: Any,
-    strides: Any,
-    requires_grad: Any = False,
-    hooks: Any = None,
-    flags: Any = None,
-) -> TorchTensor:
-    del requires_grad, hooks
-    if flags:  # of views that torch has not computed yet
+def _tensor(storage: Any, offset: Any, shape: Any, strides: Any, *others: Any) -> TorchTensor:
+    if any(others[2:]):  # after requires_grad and hooks: flags of views not computed yet
         raise ContentError("has a tensor that is marked as conjugate or negative; save a copy")
     return TorchTensor(storage, offset, shape, strides)
 
