@@ -33,6 +33,12 @@ FOLDED_BACKBONE = Naming(
 )
 
 
+def is_folded(tensors: Mapping[str, np.ndarray]) -> bool:
+    """Whether a norm of a backbone's canonical ``tensors`` lacks its statistics."""
+    norms = {name.rpartition("/")[0] for name in tensors if name.endswith("/bias")}
+    return any(f"{norm}/var" not in tensors for norm in norms)
+
+
 def unfolded(tensors: Mapping[str, np.ndarray], *, epsilon: float) -> dict[str, np.ndarray]:
     """Adds to a backbone's canonical ``tensors`` what norms lack of them: what does nothing."""
     added = {}

@@ -17,6 +17,9 @@ from maskrcnn_jax.maskrcnn import MaskRCNNConfig
 from maskrcnn_jax.norms import FrozenBatchNormConfig, NormConfig
 from maskrcnn_jax.training.state import initial_variables
 
+# Systems whose norms may lack statistics, folded into the rest.
+_FOLDABLE = (imagenet.FOLDED_BACKBONE, detectron2.CAFFE2_BACKBONE)
+
 
 def load_detector(
     weights: Weights, config: MaskRCNNConfig, *, init: InitConfig | None = None
@@ -83,7 +86,7 @@ def load_weights(
 
 def _adapted(weights: Weights, model: Mapping[str, Any], norm: NormConfig) -> dict[str, np.ndarray]:
     """The tensors with what the model's own heads and norms need."""
-    if weights.naming not in (imagenet.FOLDED_BACKBONE, detectron2.CAFFE2_BACKBONE):
+    if weights.naming not in _FOLDABLE or not imagenet.is_folded(weights.tensors):
         return heads.like(weights.tensors, model)
     if isinstance(norm, FrozenBatchNormConfig):
         return imagenet.unfolded(weights.tensors, epsilon=norm.epsilon)

@@ -6,10 +6,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax.traverse_util import flatten_dict
 
 from maskrcnn_jax.backbones.resnet import ResNetConfig
+from maskrcnn_jax.convert.detectron2 import CAFFE2_BACKBONE
 from maskrcnn_jax.convert.loading import load_weights
-from maskrcnn_jax.convert.weights import from_state_dict, read_weights
+from maskrcnn_jax.convert.weights import canonical_name, from_state_dict, read_weights
 from maskrcnn_jax.errors import InputError
 from maskrcnn_jax.norms import BatchNormConfig, FrozenBatchNormConfig, GroupNormConfig
 
@@ -159,3 +161,19 @@ def test_the_weights_of_a_deeper_resnet():
 def test_a_backbone_without_frozen_norms(norm):
     with pytest.raises(InputError, match=f"frozen norms, not {type(norm).__name__}"):
         load(folded_tensors(18), tiny(), norm=norm)
+
+
+def test_norms_with_their_statistics_can_be_trained_on():
+    """Caffe2's names are those of folded norms and of whole ones."""
+    norm = BatchNormConfig()
+    config = ResNetConfig(depth=18, width=WIDTH, norm=norm, frozen_stages=0)
+    before, rng = detector_shapes(config), np.random.default_rng(0)
+    backbone = {
+        canonical_name(path): rng.uniform(size=x.shape).astype(np.float32)
+        for path, x in flatten_dict(before).items()
+        if path[1] == "backbone"
+    }
+    after = load(CAFFE2_BACKBONE.to_theirs(backbone), before, norm=norm)
+    found = {canonical_name(path): x for path, x in flatten_dict(after).items()}
+    for name, x in backbone.items():
+        np.testing.assert_array_equal(found[name], x)
