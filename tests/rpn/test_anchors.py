@@ -37,23 +37,6 @@ def test_anchors_equal_the_slow_loop(level, height, width, scales, ratios):
     np.testing.assert_allclose(anchors, expected, rtol=1e-12, atol=1e-12)
 
 
-def test_anchors_are_detectron2s():
-    """The boxes of its own test: sizes 32 and 64, ratios .25 1 4, stride 4, a map of 1x2."""
-    config = AnchorConfig(scales=(8.0, 16.0), ratios=(0.25, 1.0, 4.0))
-    cell = np.array(
-        [
-            [-32, -8, 32, 8],
-            [-16, -16, 16, 16],
-            [-8, -32, 8, 32],
-            [-64, -16, 64, 16],
-            [-32, -32, 32, 32],
-            [-16, -64, 16, 64],
-        ]
-    )
-    expected = np.concatenate([cell, cell + np.array([4, 0, 4, 0])])
-    np.testing.assert_allclose(level_anchors(config, 2, (1, 2), image=(0, 0)), expected, rtol=1e-12)
-
-
 def test_the_default_sizes_are_32_to_512():
     shapes = dict.fromkeys(range(2, 7), (2, 3))
     anchors = pyramid_anchors(AnchorConfig(), shapes)
