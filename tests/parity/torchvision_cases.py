@@ -73,9 +73,9 @@ def prediction_inputs(seed: int, *, size: tuple[int, int]) -> Arrays:
     return {"resized_rgb": _scene(seed, size=size, num_objects=6).image}
 
 
-def seeded_variables(config: MaskRCNNConfig) -> Any:
+def seeded_variables(config: MaskRCNNConfig, *, shapes: Path = SHAPES) -> Any:
     """The detector's variables in float64, seeded by torchvision's names."""
-    weights = from_state_dict(seeded_tensors(read_shapes(SHAPES)), where="seeded weights")
+    weights = from_state_dict(seeded_tensors(read_shapes(shapes)), where="seeded weights")
     return ours.load(weights, config=config)
 
 

@@ -10,6 +10,7 @@ Prints each difference beside its bar. Exits with 0 if all are within their bars
 import argparse
 import dataclasses
 import sys
+import tempfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -29,19 +30,27 @@ from maskrcnn_jax.errors import exits_on_input_error
 from maskrcnn_jax.evaluation.results import ImageDetections, in_original_frame
 from maskrcnn_jax.experiment import ExperimentConfig
 from maskrcnn_jax.maskrcnn import MaskRCNNConfig
+from maskrcnn_jax.norms import FrozenBatchNormConfig
 from maskrcnn_jax.structures import Batch
 from tests.parity import ours, photos
 from tests.parity import torchvision_cases as cases
 from tests.parity.comparison import Difference, identical, table
 from tests.parity.golden_comparison import compare_prediction
 from tests.parity.goldens import batch_of
-from tests.parity.torchvision_process import Torchvision
+from tests.parity.torchvision_process import Torchvision, write_shapes
 
 _SIZE = (470, 630)  # large enough for RoIs of every level
 _TRAINING = cases.TrainingCase(size=(200, 270), num_objects=(8, 5), num_proposals=150)
-_TRAINED_ANEW = 1e-5  # epsilon of the norms in models that were not published by torchvision
+# The norms in models that were not published by torchvision.
+_TRAINED_ANEW = FrozenBatchNormConfig(epsilon=1e-5)
 _PHOTOS = Path(__file__).resolve().parents[3] / "shared/data/coco2017_mini/val2017"
 _NUM_PHOTOS = 50
+
+# Torchvision's names of the other backbones with presets, and what these are here.
+_BACKBONES: dict[str, dict[str, Any]] = {
+    "resnet101": {"depth": 101},
+    "resnext101_32x8d": {"depth": 101, "groups": 32, "width_per_group": 8},
+}
 
 
 def check_inference(torchvision: Torchvision, image: np.ndarray) -> list[Difference]:
@@ -105,6 +114,16 @@ def detect(
         yield in_original_frame(detections, resized=size, original=size, paste=config.paste)
 
 
+def with_backbone(backbone: str, python: Path, experiment: ExperimentConfig) -> Torchvision:
+    """The same detector with another ResNet, as trained anew."""
+    experiment = _with(experiment, **_BACKBONES[backbone], norm=_TRAINED_ANEW)
+    with tempfile.TemporaryDirectory() as folder:
+        shapes = Path(folder) / "shapes.json"
+        write_shapes(python, shapes, backbone=backbone)
+        variables = cases.seeded_variables(experiment.model, shapes=shapes)
+    return Torchvision(python=python, backbone=backbone, experiment=experiment, variables=variables)
+
+
 def run(python: Path) -> bool:
     """All checks: whether all passed."""
     experiment = configs.load("torchvision_r50_fpn")
@@ -113,7 +132,7 @@ def run(python: Path) -> bool:
         experiment=experiment,
         variables=cases.seeded_variables(experiment.model),
     )
-    anew = dataclasses.replace(published, experiment=_with_norm_epsilon(experiment, _TRAINED_ANEW))
+    anew = dataclasses.replace(published, experiment=_with(experiment, norm=_TRAINED_ANEW))
     single = dataclasses.replace(
         published,
         variables=jax.tree.map(lambda x: np.asarray(x, np.float32), published.variables),
@@ -124,6 +143,12 @@ def run(python: Path) -> bool:
         report("inference, float64", check_inference(published, scene)),
         report("training, float64, norms with epsilon 1e-5", check_training(anew)),
     ]
+    for backbone in _BACKBONES:
+        other = with_backbone(backbone, python, experiment)
+        passed += [
+            report(f"inference of {backbone}, float64", check_inference(other, scene)),
+            report(f"training of {backbone}, float64", check_training(other)),
+        ]
     if not _PHOTOS.is_dir():
         print(f"\nphotographs: left out, {_PHOTOS} does not exist")
         return all(passed)
@@ -154,10 +179,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     sys.exit(0 if run(options.torch_python) else 1)
 
 
-def _with_norm_epsilon(experiment: ExperimentConfig, epsilon: float) -> ExperimentConfig:
+def _with(experiment: ExperimentConfig, **of_backbone: Any) -> ExperimentConfig:
     model = experiment.model
-    norm: Any = model.backbone.norm
-    backbone = dataclasses.replace(model.backbone, norm=dataclasses.replace(norm, epsilon=epsilon))
+    backbone = dataclasses.replace(model.backbone, **of_backbone)
     return dataclasses.replace(experiment, model=dataclasses.replace(model, backbone=backbone))
 
 

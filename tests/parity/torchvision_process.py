@@ -20,19 +20,21 @@ from tests.parity.torchvision_cases import Arrays
 _REFERENCE = Path(__file__).with_name("torchvision_reference.py")
 
 
-def write_shapes(python: Path, path: Path) -> None:
+def write_shapes(python: Path, path: Path, *, backbone: str = "resnet50") -> None:
     """Names and shapes of all arrays of torchvision's model, as JSON."""
-    _run(python, "shapes", path)
+    _run(python, "shapes", path, "--backbone", backbone)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Torchvision:
     """``maskrcnn_resnet50_fpn`` with the variables of a detector of ours, in their precision.
 
-    ``python`` is an interpreter that has torch and torchvision.
+    ``python`` is an interpreter that has torch and torchvision, ``backbone`` torchvision's name of
+    the ResNet.
     """
 
     python: Path
+    backbone: str = "resnet50"
     experiment: ExperimentConfig
     variables: Any
 
@@ -72,7 +74,14 @@ class Torchvision:
         weights, norm = folder / "weights.pth", self.experiment.model.backbone.norm
         write_weights(self.exported(), weights, naming=torchvision.NAMING)
         precision = jax.tree.leaves(self.variables)[0].dtype.name
-        options = ("--dtype", precision, "--norm-epsilon", getattr(norm, "epsilon", None))
+        options = (
+            "--backbone",
+            self.backbone,
+            "--dtype",
+            precision,
+            "--norm-epsilon",
+            getattr(norm, "epsilon", None),
+        )
         _run(self.python, verb, *arguments, "--weights", weights, *options)
 
 

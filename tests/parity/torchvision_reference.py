@@ -9,9 +9,9 @@
 INPUTS and OUTPUTS are folders: every INPUTS/NAME.npz is answered by OUTPUTS/NAME.npz. Arrays have
 the names of ``goldens``, and classes are counted from 0, without torchvision's background.
 
-The model is ``maskrcnn_resnet50_fpn`` as torchvision builds it around trained weights: BatchNorm
-is frozen, and so are the stem and the first stage. No image is resized, and for training every
-anchor and every proposal is sampled: nothing is left to chance.
+The model is ``maskrcnn_resnet50_fpn`` as torchvision builds it around trained weights, or the same
+with another ResNet: BatchNorm is frozen, and so are the stem and the first stage. No image is
+resized, and for training every anchor and every proposal is sampled: nothing is left to chance.
 """
 
 import argparse
@@ -101,9 +101,14 @@ def train(model: MaskRCNN, inputs: Arrays) -> Arrays:
     return outputs
 
 
-def build(*, dtype: torch.dtype, norm_epsilon: float, train_proposals: int) -> MaskRCNN:
+def build(
+    backbone_name: str, *, dtype: torch.dtype, norm_epsilon: float, train_proposals: int
+) -> MaskRCNN:
     backbone = resnet_fpn_backbone(
-        backbone_name="resnet50", weights=None, norm_layer=FrozenBatchNorm2d, trainable_layers=3
+        backbone_name=backbone_name,
+        weights=None,
+        norm_layer=FrozenBatchNorm2d,
+        trainable_layers=3,
     )
     model = MaskRCNN(
         backbone,
@@ -183,6 +188,7 @@ def answer(respond: Callable[[Arrays], Arrays], inputs: Path, outputs: Path) -> 
 def main() -> None:
     options = parse()
     model = build(
+        options.backbone,
         dtype=getattr(torch, options.dtype),
         norm_epsilon=options.norm_epsilon,
         train_proposals=options.train_proposals,
@@ -208,6 +214,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("verb", choices=["shapes", "resave", "predict", "train"])
     parser.add_argument("paths", type=Path, nargs="+")
     parser.add_argument("--weights", type=Path)
+    parser.add_argument("--backbone", default="resnet50", help="torchvision's name of a ResNet")
     parser.add_argument("--dtype", choices=["float32", "float64"], default="float64")
     parser.add_argument("--norm-epsilon", type=float, default=0.0)
     parser.add_argument("--train-proposals", type=int, default=2000, help="per image, after NMS")
