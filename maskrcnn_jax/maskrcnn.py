@@ -6,7 +6,7 @@ Shapes: b images, h w padded image size.
 """
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import flax.linen as nn
 import jax
@@ -16,12 +16,15 @@ from jaxtyping import Array, Float, Int, Key, UInt8
 from maskrcnn_jax.backbones.resnet import ResNetConfig
 from maskrcnn_jax.losses import LossTerm
 from maskrcnn_jax.necks.fpn import FPNConfig
+from maskrcnn_jax.roi.cascade import CascadeRoIHeadConfig
 from maskrcnn_jax.roi.standard import StandardRoIHeadConfig
 from maskrcnn_jax.rpn.rpn import RPNConfig
 from maskrcnn_jax.structures import Batch, Detections
 
 # Padded image sides are multiples of this: the coarsest stride of the backbone.
 SIZE_MULTIPLE = 32
+
+AnyRoIHeadConfig: TypeAlias = StandardRoIHeadConfig | CascadeRoIHeadConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +53,7 @@ class MaskRCNNConfig:
     backbone: ResNetConfig = field(default_factory=ResNetConfig)
     neck: FPNConfig = field(default_factory=FPNConfig)
     rpn: RPNConfig = field(default_factory=RPNConfig)
-    roi: StandardRoIHeadConfig = field(default_factory=StandardRoIHeadConfig)
+    roi: AnyRoIHeadConfig = field(default_factory=StandardRoIHeadConfig)
     paste: Literal["exact", "whole_pixels"] = "exact"
 
     def build(self) -> "MaskRCNN":
@@ -81,7 +84,7 @@ class MaskRCNN(nn.Module):
         features = self._features(batch)
         truth = batch.ground_truth
         rpn_losses, proposals = self.rpn.loss(features, batch.sizes, truth, rpn_keys)
-        return rpn_losses | self.roi.loss(features, proposals, truth, roi_keys)
+        return rpn_losses | self.roi.loss(features, proposals, batch.sizes, truth, roi_keys)
 
     def predict(self, batch: Batch) -> Detections:
         """Detections in the frame of the padded images."""

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Callable, Sequence
+from types import ModuleType
 from typing import Any
 
 import jax
@@ -72,6 +73,18 @@ def tiny_config(
 
 def without_masks(config: MaskRCNNConfig) -> MaskRCNNConfig:
     return dataclasses.replace(config, roi=dataclasses.replace(config.roi, mask=None))
+
+
+def as_cascade(config: MaskRCNNConfig, peer: ModuleType) -> MaskRCNNConfig:
+    """The same parts in the three stages of ``convert.detectron2`` or ``convert.mmdetection``."""
+    roi = peer.cascade_model().roi
+    names = ("sampling", "pooling", "mask", "detections")
+    roi = dataclasses.replace(
+        roi,
+        **{name: getattr(config.roi, name) for name in names},
+        box=dataclasses.replace(roi.box, hidden=config.roi.box.hidden),
+    )
+    return dataclasses.replace(config, roi=roi)
 
 
 def variables_like(init: Callable[..., Any], *args, seed: int = 0) -> Any:

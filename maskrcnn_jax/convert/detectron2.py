@@ -14,6 +14,7 @@ from maskrcnn_jax.convert.naming import (
     weight_and_bias,
 )
 from maskrcnn_jax.maskrcnn import MaskRCNNConfig, PixelConfig
+from maskrcnn_jax.roi.cascade import CascadeRoIHeadConfig
 
 
 def _resnet(prefix: str) -> tuple[Rule, ...]:
@@ -29,6 +30,17 @@ def _resnet(prefix: str) -> tuple[Rule, ...]:
 
 
 _RPN, _BOX, _MASK = "proposal_generator.rpn_head", "roi_heads.box_head", "roi_heads.mask_head"
+_PREDICTOR = "roi_heads.box_predictor"
+
+
+def _box_head(stage: str, ours: str) -> tuple[Rule, ...]:
+    """One box head; ``stage`` is what its names have more in a cascade."""
+    return (
+        *weight_and_bias(f"{_BOX}{stage}.fc{{n}}", f"{ours}/fc{{n}}", LINEAR),
+        *weight_and_bias(f"{_PREDICTOR}{stage}.cls_score", f"{ours}/classes", LINEAR),
+        *weight_and_bias(f"{_PREDICTOR}{stage}.bbox_pred", f"{ours}/deltas", LINEAR),
+    )
+
 
 NAMING = Naming(
     system="detectron2",
@@ -41,9 +53,8 @@ NAMING = Naming(
         *weight_and_bias(f"{_RPN}.conv", "rpn/head/conv", CONV),
         *weight_and_bias(f"{_RPN}.objectness_logits", "rpn/head/objectness", CONV),
         *weight_and_bias(f"{_RPN}.anchor_deltas", "rpn/head/deltas", CONV),
-        *weight_and_bias(f"{_BOX}.fc{{n}}", "roi/box_head/fc{n}", LINEAR),
-        *weight_and_bias("roi_heads.box_predictor.cls_score", "roi/box_head/classes", LINEAR),
-        *weight_and_bias("roi_heads.box_predictor.bbox_pred", "roi/box_head/deltas", LINEAR),
+        *_box_head("", "roi/box_head"),
+        *_box_head(".{stage}", "roi/box_heads_{stage}"),
         *weight_and_bias(f"{_MASK}.mask_fcn{{n}}", "roi/mask_head/conv{n}", CONV),
         *norm(f"{_MASK}.mask_fcn{{n}}.norm", "roi/mask_head/norm{n}"),
         *weight_and_bias(f"{_MASK}.deconv", "roi/mask_head/upsample", TRANSPOSED_CONV),
@@ -53,6 +64,7 @@ NAMING = Naming(
         *("pixel_mean", "pixel_std", r"proposal_generator\.anchor_generator\."),
         r".*\.num_batches_tracked",
     ),
+    cascade_masks="one",
 )
 
 # ImageNet backbones of torchvision that its script convert-torchvision-to-d2.py has renamed.
@@ -116,3 +128,11 @@ def model(*, num_classes: int = 80, backbone: ResNetConfig | None = None) -> Mas
         pixels=PixelConfig(order="bgr", mean=(103.53, 116.28, 123.675), std=std),
         backbone=dataclasses.replace(backbone, stride_in_1x1=not is_resnext),
     )
+
+
+def cascade_model(*, num_classes: int = 80, backbone: ResNetConfig | None = None) -> MaskRCNNConfig:
+    """Cascade Mask R-CNN as in Detectron2's ``Misc/cascade_mask_rcnn_R_50_FPN_3x``."""
+    plain = model(num_classes=num_classes, backbone=backbone)
+    proposals = dataclasses.replace(plain.rpn.train_proposals, after_nms=2000)
+    rpn = dataclasses.replace(plain.rpn, train_proposals=proposals)
+    return dataclasses.replace(plain, rpn=rpn, roi=CascadeRoIHeadConfig())

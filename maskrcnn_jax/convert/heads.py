@@ -1,10 +1,14 @@
 """The arrays of the heads whose layout depends on other arrays: all by canonical names.
 
+Each stage of a cascade has a head, ``roi/box_heads_0`` and so on, that is treated as the only one,
+``roi/box_head``, of a plain model; so are its mask heads.
+
 Shapes: k classes.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Literal
 
 import numpy as np
 
@@ -41,18 +45,20 @@ def _reorder_first_linear(
     unflatten: Callable[[np.ndarray, int, int], np.ndarray],
     order: tuple[int, int, int],
 ) -> Tensors:
-    if _FIRST_LINEAR not in tensors:
-        return dict(tensors)
-    kernel = tensors[_FIRST_LINEAR]
     channels = next((tensors[name].shape[-1] for name in _PYRAMID if name in tensors), 0)
-    side = round((kernel.shape[0] / channels) ** 0.5) if channels else 0
-    if side**2 * channels != kernel.shape[0]:
-        raise InputError(
-            f"the first linear layer of the box head has {kernel.shape[0]} inputs, which is no "
-            f"square of {channels} channels (the outputs of {' or '.join(_PYRAMID)})"
-        )
-    reordered = unflatten(kernel, channels, side).transpose(*order, 3).reshape(kernel.shape)
-    return {**tensors, _FIRST_LINEAR: reordered}
+    reordered = dict(tensors)
+    for name, kernel in tensors.items():
+        if _of_any_stage(name) != _FIRST_LINEAR:
+            continue
+        side = round((kernel.shape[0] / channels) ** 0.5) if channels else 0
+        if side**2 * channels != kernel.shape[0]:
+            raise InputError(
+                f"the first linear layer of the box head has {kernel.shape[0]} inputs, which is no "
+                f"square of {channels} channels (the outputs of {' or '.join(_PYRAMID)})"
+            )
+        ordered = unflatten(kernel, channels, side).transpose(*order, 3)
+        reordered[name] = ordered.reshape(kernel.shape)
+    return reordered
 
 
 def background_last(tensors: Mapping[str, np.ndarray]) -> Tensors:
@@ -103,6 +109,11 @@ def num_classes(tensors: Mapping[str, Any]) -> int:
     return outputs[0] - 1 if outputs else 0
 
 
+def num_stages(names: Iterable[str], kind: Literal["box", "mask"]) -> int:
+    """How many heads of a kind a cascade has; 0 for the names of a plain model."""
+    return len({m[1] for name in names if (m := re.match(rf"roi/{kind}_heads_(\d+)/", name))})
+
+
 def _extend(k: int) -> Callable[[np.ndarray, int], np.ndarray]:
     def extend(x: np.ndarray, width: int) -> np.ndarray:
         missing = width * (k + 1) - x.shape[-1]
@@ -123,7 +134,12 @@ def _cut(k: int) -> Callable[[np.ndarray, int], np.ndarray]:
 
 
 def _layer(name: str) -> str:
-    return name.rpartition("/")[0]
+    return _of_any_stage(name).rpartition("/")[0]
+
+
+def _of_any_stage(name: str) -> str:
+    """The name that the array has in a model with one stage."""
+    return re.sub(r"_heads_\d+/", "_head/", name)
 
 
 def _change(

@@ -9,17 +9,39 @@ from maskrcnn_jax.convert.naming import (
     POINTWISE,
     TRANSPOSED_CONV,
     Naming,
+    Rule,
     counted_from_zero,
     weight_and_bias,
 )
 from maskrcnn_jax.convert.torchvision import resnet_rules
 from maskrcnn_jax.maskrcnn import MaskRCNNConfig, PixelConfig
+from maskrcnn_jax.roi.box_head import BoxHeadConfig
+from maskrcnn_jax.roi.cascade import CascadeRoIHeadConfig
 from maskrcnn_jax.roi.detections import DetectionConfig
+from maskrcnn_jax.roi.stages import RefinementConfig
 from maskrcnn_jax.roi.standard import StandardRoIHeadConfig
 from maskrcnn_jax.rpn.proposals import ProposalConfig
 from maskrcnn_jax.rpn.rpn import RPNConfig
 
 _BOX, _MASK = "roi_head.bbox_head", "roi_head.mask_head"
+
+
+def _box_head(theirs: str, ours: str) -> tuple[Rule, ...]:
+    return (
+        *weight_and_bias(f"{theirs}.shared_fcs.0", f"{ours}/fc1", LINEAR),
+        *weight_and_bias(f"{theirs}.shared_fcs.1", f"{ours}/fc2", LINEAR),
+        *weight_and_bias(f"{theirs}.fc_cls", f"{ours}/classes", LINEAR),
+        *weight_and_bias(f"{theirs}.fc_reg", f"{ours}/deltas", LINEAR),
+    )
+
+
+def _mask_head(theirs: str, ours: str) -> tuple[Rule, ...]:
+    return (
+        *counted_from_zero(f"{theirs}.convs.{{i}}.conv", f"{ours}/conv{{i}}", CONV, ours_from=1),
+        *weight_and_bias(f"{theirs}.upsample", f"{ours}/upsample", TRANSPOSED_CONV),
+        *weight_and_bias(f"{theirs}.conv_logits", f"{ours}/predictor", POINTWISE),
+    )
+
 
 NAMING = Naming(
     system="mmdetection",
@@ -30,15 +52,13 @@ NAMING = Naming(
         *weight_and_bias("rpn_head.rpn_conv", "rpn/head/conv", CONV),
         *weight_and_bias("rpn_head.rpn_cls", "rpn/head/objectness", CONV),
         *weight_and_bias("rpn_head.rpn_reg", "rpn/head/deltas", CONV),
-        *weight_and_bias(f"{_BOX}.shared_fcs.0", "roi/box_head/fc1", LINEAR),
-        *weight_and_bias(f"{_BOX}.shared_fcs.1", "roi/box_head/fc2", LINEAR),
-        *weight_and_bias(f"{_BOX}.fc_cls", "roi/box_head/classes", LINEAR),
-        *weight_and_bias(f"{_BOX}.fc_reg", "roi/box_head/deltas", LINEAR),
-        *counted_from_zero(f"{_MASK}.convs.{{i}}.conv", "roi/mask_head/conv{i}", CONV, ours_from=1),
-        *weight_and_bias(f"{_MASK}.upsample", "roi/mask_head/upsample", TRANSPOSED_CONV),
-        *weight_and_bias(f"{_MASK}.conv_logits", "roi/mask_head/predictor", POINTWISE),
+        *_box_head(_BOX, "roi/box_head"),
+        *_mask_head(_MASK, "roi/mask_head"),
+        *_box_head(f"{_BOX}.{{stage}}", "roi/box_heads_{stage}"),
+        *_mask_head(f"{_MASK}.{{stage}}", "roi/mask_heads_{stage}"),
     ),
     ignored=(r".*\.num_batches_tracked", r"data_preprocessor\."),
+    cascade_masks="each",
 )
 
 
@@ -68,3 +88,33 @@ def model(
         ),
         roi=StandardRoIHeadConfig(detections=DetectionConfig(limit_shrinking=True)),
     )
+
+
+def cascade_model(
+    *, num_classes: int = 80, backbone: ResNetConfig | None = None, caffe: bool = False
+) -> MaskRCNNConfig:
+    """Cascade Mask R-CNN as ``cascade-mask-rcnn_r50_fpn``; ``caffe`` as in ``model``.
+
+    In training MMDetection also ignores anchors that reach out of the image, which this does not.
+    """
+    plain = model(num_classes=num_classes, backbone=backbone, caffe=caffe)
+    proposals = dataclasses.replace(plain.rpn.train_proposals, after_nms=2000)
+    rpn = dataclasses.replace(plain.rpn, train_proposals=proposals, smooth_l1_beta=1 / 9)
+    roi = CascadeRoIHeadConfig(
+        box=BoxHeadConfig(class_agnostic=True, smooth_l1_beta=1.0),
+        detections=plain.roi.detections,
+        refinements=(
+            RefinementConfig(
+                positive_from=0.6, box_weights=(20.0, 20.0, 10.0, 10.0), loss_weight=0.5
+            ),
+            RefinementConfig(
+                positive_from=0.7,
+                box_weights=(1 / 0.033, 1 / 0.033, 1 / 0.067, 1 / 0.067),
+                loss_weight=0.25,
+            ),
+        ),
+        resample=True,
+        averaged="logits",
+        gradient_scale=1.0,
+    )
+    return dataclasses.replace(plain, rpn=rpn, roi=roi)

@@ -9,9 +9,9 @@ PyTorch's layouts: convolution OIHW, linear [out, in], transposed convolution [i
 
 import functools
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -38,6 +38,7 @@ TRANSPOSED_CONV = Layout(4, lambda x: x.transpose(2, 3, 0, 1), lambda x: x.trans
 POINTWISE = Layout(4, lambda x: x[:, :, 0, 0].T, lambda x: x.T[:, :, None, None])
 
 
+_MASK_HEADS = {"one": "one mask head", "each": "a mask head in each stage"}
 _MOST_LAYERS = 8  # of one kind that are counted; no head and no pyramid has more
 
 
@@ -84,7 +85,8 @@ class Naming:
 
     ``aliases`` are older names, read but never written. What one of the ``ignored`` expressions
     matches at its start has no place here and needs none. With ``background_first`` the class 0 is
-    the background, which then also has box deltas and a mask.
+    the background, which then also has box deltas and a mask. ``cascade_masks`` says whether a
+    cascade of that system has "one" mask head or one in "each" stage; None: it has no cascades.
     """
 
     system: str
@@ -92,6 +94,7 @@ class Naming:
     aliases: tuple[Rule, ...] = ()
     ignored: tuple[str, ...] = ()
     background_first: bool = False
+    cascade_masks: Literal["one", "each"] | None = None
 
     def canonical_name(self, theirs: str) -> str | None:
         """Our name of a tensor, or None if it has no place."""
@@ -129,6 +132,7 @@ class Naming:
 
         Raises InputError for what this system has no name for.
         """
+        self._refuse_other_cascades(tensors)
         if self.background_first:
             tensors = heads.background_first(heads.with_background_outputs(tensors))
         else:
@@ -139,6 +143,20 @@ class Naming:
                 raise InputError(f"{self.system} has no name for {name}, {list(x.shape)}")
             theirs[found[0]] = found[1].to_theirs(x)
         return theirs
+
+    def _refuse_other_cascades(self, names: Collection[str]) -> None:
+        """Raises InputError for a cascade that this system does not know, or not like this."""
+        if not heads.num_stages(names, "box"):
+            return
+        if self.cascade_masks is None:
+            raise InputError(f"{self.system} has no cascades: this model cannot be written for it")
+        found = "each" if heads.num_stages(names, "mask") else "one"
+        has_masks = any(name.startswith("roi/mask_head") for name in names)
+        if has_masks and found != self.cascade_masks:
+            raise InputError(
+                f"a cascade of {self.system} has {_MASK_HEADS[self.cascade_masks]}, this one has "
+                f"{_MASK_HEADS[found]}: it cannot be written for that system"
+            )
 
     def _ours_of(self, theirs: str) -> tuple[str, Layout] | None:
         rules = (*self.rules, *self.aliases)

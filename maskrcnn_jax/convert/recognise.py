@@ -4,7 +4,7 @@ import dataclasses
 import math
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from maskrcnn_jax.backbones.resnet import BLOCKS, STAGES, ResNetConfig
 from maskrcnn_jax.convert import detectron2, heads, mmdetection, torchvision
@@ -18,6 +18,7 @@ from maskrcnn_jax.data.datasets import Coco2017Config
 from maskrcnn_jax.errors import InputError
 from maskrcnn_jax.experiment import ExperimentConfig
 from maskrcnn_jax.maskrcnn import MaskRCNNConfig
+from maskrcnn_jax.roi.cascade import CascadeRoIHeadConfig
 from maskrcnn_jax.roi.mask_head import FCNMaskHeadConfig
 from maskrcnn_jax.serialization import differences, to_json
 from maskrcnn_jax.training.checkpoint import Run
@@ -27,6 +28,10 @@ _MODELS = {
     detectron2.NAMING.system: detectron2.model,
     torchvision.NAMING.system: torchvision.model,
     mmdetection.NAMING.system: mmdetection.model,
+}
+_CASCADES = {
+    detectron2.NAMING.system: detectron2.cascade_model,
+    mmdetection.NAMING.system: mmdetection.cascade_model,
 }
 
 
@@ -103,15 +108,25 @@ def recognise_model(weights: Weights) -> MaskRCNNConfig:
 
 
 def _model(weights: Weights, num_classes: int) -> MaskRCNNConfig:
-    tensors = weights.tensors
-    model = _MODELS[weights.naming.system](num_classes=num_classes, backbone=_resnet(weights))
+    tensors, num_stages = weights.tensors, heads.num_stages(weights.tensors, "box")
+    standard = _CASCADES if num_stages else _MODELS
+    model = standard[weights.naming.system](num_classes=num_classes, backbone=_resnet(weights))
+    head = _first_head(weights, "box")
+    num_deltas = tensors[f"{head}/deltas/bias"].size
+    if isinstance(model.roi, CascadeRoIHeadConfig) and (
+        (num_stages, num_deltas) != (len(model.roi.stages), 4)
+    ):
+        raise InputError(
+            f"{weights.where}: a cascade of {num_stages} stages with {num_deltas} deltas; those of "
+            f"{weights.naming.system} have {len(model.roi.stages)} stages and 4 deltas"
+        )
     box = dataclasses.replace(
         model.roi.box,
-        hidden=tensors["roi/box_head/classes/kernel"].shape[0],
-        class_agnostic=num_classes > 1 and tensors["roi/box_head/deltas/bias"].size == 4,
+        hidden=tensors[f"{head}/classes/kernel"].shape[0],
+        class_agnostic=num_stages > 0 or (num_classes > 1 and num_deltas == 4),
     )
     channels = tensors["neck/output2/kernel"].shape[-1]
-    side = math.isqrt(tensors["roi/box_head/fc1/kernel"].shape[0] // channels)
+    side = math.isqrt(tensors[f"{head}/fc1/kernel"].shape[0] // channels)
     roi = dataclasses.replace(
         model.roi,
         pooling=dataclasses.replace(model.roi.pooling, output_size=side),
@@ -145,25 +160,30 @@ def _resnet(weights: Weights) -> ResNetConfig:
 
 
 def _mask_head(standard: FCNMaskHeadConfig | None, weights: Weights) -> FCNMaskHeadConfig | None:
-    names = [name for name in weights.tensors if name.startswith("roi/mask_head/")]
+    head = _first_head(weights, "mask")
+    names = [name for name in weights.tensors if name.startswith(f"{head}/")]
     if not names or standard is None:
         return None
-    outputs = weights.tensors["roi/mask_head/predictor/kernel"].shape[-1]
+    outputs = weights.tensors[f"{head}/predictor/kernel"].shape[-1]
     return dataclasses.replace(
         standard,
-        num_convs=sum(
-            re.fullmatch(r"roi/mask_head/conv\d+/kernel", name) is not None for name in names
-        ),
-        channels=weights.tensors["roi/mask_head/upsample/kernel"].shape[-1],
+        num_convs=sum(re.fullmatch(rf"{head}/conv\d+/kernel", name) is not None for name in names),
+        channels=weights.tensors[f"{head}/upsample/kernel"].shape[-1],
         class_agnostic=heads.num_classes(weights.tensors) > 1 and outputs == 1,
     )
+
+
+def _first_head(weights: Weights, kind: Literal["box", "mask"]) -> str:
+    """Where the head is, or that of a cascade's first stage."""
+    return f"roi/{kind}_heads_0" if heads.num_stages(weights.tensors, kind) else f"roi/{kind}_head"
 
 
 # Parts of a config that only training knows, or that say what the arrays themselves show.
 _NOT_SEMANTIC = (
     *("backbone.frozen_stages", "rpn.sampling", "rpn.train_proposals", "rpn.smooth_l1_beta"),
     *("rpn.divided_by", "roi.sampling", "roi.box.smooth_l1_beta", "roi.box.background_deltas"),
-    *("roi.mask.targets", "roi.mask.background_mask", "num_classes"),
+    *("roi.mask.targets", "roi.mask.background_mask", "roi.gradient_scale", "num_classes"),
+    *("precision", "backbone.remat"),
 )
 _SHOWN_BY_ARRAYS = (
     *("roi.box.hidden", "roi.box.class_agnostic", "roi.pooling.output_size", "neck.channels"),
@@ -187,9 +207,10 @@ def import_notes(weights: Weights, model: MaskRCNNConfig) -> list[str]:
 
 def export_notes(model: MaskRCNNConfig, naming: Naming) -> list[str]:
     """A line for each option by which ``model`` departs from the standard of a system."""
-    if naming.system not in _MODELS:
+    models = _CASCADES if isinstance(model.roi, CascadeRoIHeadConfig) else _MODELS
+    if naming.system not in models:
         return []
-    standard = _MODELS[naming.system](num_classes=model.num_classes, backbone=model.backbone)
+    standard = models[naming.system](num_classes=model.num_classes, backbone=model.backbone)
     return [
         f"note: --model.{option} is {here}; {naming.system} by itself takes {there}"
         for option, there, here in _semantic_differences(standard, model)

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from maskrcnn_jax.ops import boxes as box_ops
-from maskrcnn_jax.ops.matching import match
+from maskrcnn_jax.ops.matching import Matches, match
 from maskrcnn_jax.ops.subsampling import subsample
 from maskrcnn_jax.structures import GroundTruth, Proposals, Samples
 
@@ -44,13 +44,7 @@ def sample_rois(
     """
     boxes = jnp.concatenate([proposals.boxes, truth.boxes])
     valid = jnp.concatenate([proposals.valid, truth.valid])
-    matches = match(
-        box_ops.iou(truth.boxes, boxes),
-        truth.valid,
-        positive_from=config.positive_from,
-        negative_below=config.positive_from,
-        keep_best=False,
-    )
+    matches = _match(boxes, truth, positive_from=config.positive_from)
     chosen = subsample(
         matches.positive & valid,
         matches.negative & valid,
@@ -64,6 +58,56 @@ def sample_rois(
         labels=jnp.where(chosen.positive, truth.labels[matched], num_classes),
         matched=matched,
         valid=chosen.valid,
+    )
+
+
+def rematch(
+    samples: Samples,
+    refined: Float[Array, "s 4"],
+    truth: GroundTruth,
+    *,
+    num_classes: int,
+    positive_from: float,
+) -> Samples:
+    """The same samples with ``refined`` boxes, matched and labelled anew; none is drawn.
+
+    Boxes that have lost their area are dropped (Detectron2 ``cascade_rcnn.py``). Positives may be
+    anywhere, and more than a draw has.
+    """
+    matches = _match(refined, truth, positive_from=positive_from)
+    return Samples(
+        boxes=refined,
+        labels=jnp.where(matches.positive, truth.labels[matches.index], num_classes),
+        matched=matches.index,
+        valid=samples.valid & box_ops.is_nonempty(refined),
+    )
+
+
+def refined_proposals(
+    samples: Samples, refined: Float[Array, "s 4"], truth: GroundTruth
+) -> Proposals:
+    """Samples with ``refined`` boxes, as that from which another draw chooses.
+
+    Left out are boxes that have lost their area and samples that were an object's own box: that box
+    the draw adds again (MMDetection ``BBoxHead.refine_bboxes``).
+    """
+    was_object = (samples.boxes == truth.boxes[samples.matched]).all(-1)
+    was_object &= truth.valid[samples.matched]
+    return Proposals(
+        boxes=refined,
+        scores=jnp.zeros_like(refined[:, 0]),
+        valid=samples.valid & ~was_object & box_ops.is_nonempty(refined),
+    )
+
+
+def _match(boxes: Array, truth: GroundTruth, *, positive_from: float) -> Matches:
+    """Every box is positive or background."""
+    return match(
+        box_ops.iou(truth.boxes, boxes),
+        truth.valid,
+        positive_from=positive_from,
+        negative_below=positive_from,
+        keep_best=False,
     )
 
 

@@ -49,10 +49,14 @@ class StandardRoIHead(nn.Module):
         self,
         features: Features,
         proposals: Proposals,
+        sizes: Int[Array, "b 2"],
         truth: GroundTruth,
         keys: Key[Array, " b"],
     ) -> dict[str, LossTerm]:
-        """Losses over RoIs sampled around the true objects and from the background."""
+        """Losses over RoIs sampled around the true objects and from the background.
+
+        ``sizes`` plays no part: proposals lie inside their images.
+        """
         config = self.config
         samples = jax.vmap(
             lambda proposals, truth, key: sample_rois(

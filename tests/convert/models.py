@@ -1,6 +1,7 @@
 """A small detector, and its weights as each system would name them."""
 
 import dataclasses
+import functools
 
 import jax
 import numpy as np
@@ -11,8 +12,9 @@ from maskrcnn_jax.convert.weights import NAMINGS
 from maskrcnn_jax.maskrcnn import MaskRCNNConfig
 from maskrcnn_jax.roi.mask_head import FCNMaskHeadConfig
 from maskrcnn_jax.training.state import initial_variables
-from tests.tiny import tiny_config
+from tests.tiny import as_cascade, tiny_config
 
+CASCADES = ("detectron2", "mmdetection")  # systems that have them
 SYSTEMS = {module.NAMING.system: module for module in (detectron2, torchvision, mmdetection)}
 
 
@@ -29,13 +31,17 @@ def small_model(*, background: bool = False, class_agnostic: bool = False) -> Ma
     return dataclasses.replace(config, roi=dataclasses.replace(config.roi, box=box, mask=mask))
 
 
+def small_cascade(system: str) -> MaskRCNNConfig:
+    """Its parts in the cascade of a system."""
+    return as_cascade(small_model(), SYSTEMS[system])
+
+
 def canonical(variables) -> dict[str, np.ndarray]:
     return {"/".join(path[1:]): np.asarray(x) for path, x in flatten_dict(variables).items()}
 
 
 def random_variables(config: MaskRCNNConfig, seed: int = 0):
     """Variables of which no two have an equal value, and which give finite numbers."""
-    shapes = jax.eval_shape(lambda: initial_variables(config.build(), seed=0))
     rng = np.random.default_rng(seed)
 
     def draw(path, x):
@@ -44,7 +50,12 @@ def random_variables(config: MaskRCNNConfig, seed: int = 0):
         )
         return values.astype(np.float32)
 
-    return jax.tree.map_with_path(draw, shapes)
+    return jax.tree.map_with_path(draw, _shapes(config))
+
+
+@functools.cache
+def _shapes(config: MaskRCNNConfig):
+    return jax.eval_shape(lambda: initial_variables(config.build(), seed=0))
 
 
 def state_dict(system: str, config: MaskRCNNConfig, seed: int = 0) -> dict[str, np.ndarray]:

@@ -8,7 +8,15 @@ import pytest
 from maskrcnn_jax.convert import detectron2, mmdetection, torchvision
 from maskrcnn_jax.convert.weights import NAMINGS
 from maskrcnn_jax.errors import InputError
-from tests.convert.models import SYSTEMS, canonical, random_variables, small_model, state_dict
+from tests.convert.models import (
+    CASCADES,
+    SYSTEMS,
+    canonical,
+    random_variables,
+    small_cascade,
+    small_model,
+    state_dict,
+)
 
 # Canonical name: Detectron2, torchvision, MMDetection.
 NAMES = {
@@ -103,6 +111,28 @@ NAMES = {
         "roi_head.mask_head.conv_logits.bias",
     ),
 }
+# Canonical name: Detectron2, MMDetection; None where a cascade of that system has no such part.
+CASCADE_NAMES = {
+    "roi/box_heads_0/fc1/kernel": (
+        "roi_heads.box_head.0.fc1.weight",
+        "roi_head.bbox_head.0.shared_fcs.0.weight",
+    ),
+    "roi/box_heads_1/fc2/bias": (
+        "roi_heads.box_head.1.fc2.bias",
+        "roi_head.bbox_head.1.shared_fcs.1.bias",
+    ),
+    "roi/box_heads_2/classes/kernel": (
+        "roi_heads.box_predictor.2.cls_score.weight",
+        "roi_head.bbox_head.2.fc_cls.weight",
+    ),
+    "roi/box_heads_0/deltas/bias": (
+        "roi_heads.box_predictor.0.bbox_pred.bias",
+        "roi_head.bbox_head.0.fc_reg.bias",
+    ),
+    "roi/mask_heads_1/conv4/kernel": (None, "roi_head.mask_head.1.convs.3.conv.weight"),
+    "roi/mask_heads_2/upsample/bias": (None, "roi_head.mask_head.2.upsample.bias"),
+    "roi/mask_heads_0/predictor/kernel": (None, "roi_head.mask_head.0.conv_logits.weight"),
+}
 OLDER_TORCHVISION = {
     "backbone.fpn.inner_blocks.1.weight": "neck/lateral3/kernel",
     "backbone.fpn.layer_blocks.3.bias": "neck/output5/bias",
@@ -116,6 +146,15 @@ def test_names_of_the_three_systems(ours):
     for module, theirs in zip((detectron2, torchvision, mmdetection), NAMES[ours], strict=True):
         assert module.NAMING.canonical_name(theirs) == ours
         assert module.NAMING.their_name(ours) == theirs
+
+
+@pytest.mark.parametrize("ours", CASCADE_NAMES)
+def test_names_of_cascades(ours):
+    for module, theirs in zip((detectron2, mmdetection), CASCADE_NAMES[ours], strict=True):
+        assert module.NAMING.their_name(ours) == theirs
+        if theirs is not None:
+            assert module.NAMING.canonical_name(theirs) == ours
+    assert torchvision.NAMING.their_name(ours) is None
 
 
 @pytest.mark.parametrize("theirs", OLDER_TORCHVISION)
@@ -162,11 +201,44 @@ def test_import_then_export_gives_the_same_bytes(system):
     }
 
 
+@pytest.mark.parametrize("system", CASCADES)
+def test_a_cascade_comes_in_and_goes_out_with_the_same_bytes(system):
+    naming = SYSTEMS[system].NAMING
+    ours = canonical(random_variables(small_cascade(system)))
+    theirs = naming.to_theirs(ours)
+    assert len(theirs) == len(ours)
+    back = naming.to_ours(theirs)
+    assert back.keys() == ours.keys()
+    for name, x in ours.items():
+        np.testing.assert_array_equal(back[name], x, err_msg=name)
+    again = naming.to_theirs(back)
+    assert {n: (x.shape, x.tobytes()) for n, x in again.items()} == {
+        n: (x.shape, x.tobytes()) for n, x in theirs.items()
+    }
+
+
+def test_a_system_without_such_cascades_refuses_them():
+    for system, other, message in (
+        ("detectron2", torchvision, "torchvision has no cascades"),
+        ("mmdetection", torchvision, "torchvision has no cascades"),
+        ("detectron2", mmdetection, "has a mask head in each stage, this one has one mask head"),
+        ("mmdetection", detectron2, "has one mask head, this one has a mask head in each stage"),
+    ):
+        tensors = canonical(random_variables(small_cascade(system)))
+        with pytest.raises(InputError, match=message):
+            other.NAMING.to_theirs(tensors)
+        boxes = {name: x for name, x in tensors.items() if "mask_head" not in name}
+        if other is not torchvision:
+            assert len(other.NAMING.to_theirs(boxes)) == len(boxes)
+
+
 @pytest.mark.parametrize(
     ("golden", "module"),
     [
         ("detectron2_mask_rcnn_R_50_FPN_3x_a", detectron2),
         ("mmdet_mask_rcnn_r50_fpn_1x", mmdetection),
+        ("detectron2_cascade_mask_rcnn_R_50_FPN_3x", detectron2),
+        ("mmdet_cascade_mask_rcnn_r50_fpn_1x", mmdetection),
     ],
 )
 def test_every_name_of_a_real_model_has_a_place(shared, golden, module):
@@ -198,6 +270,20 @@ def test_layouts():
     row, column, channel = 4, 2, 11
     flat = (row * 7 + column) * 16 + channel  # our order of a flattened RoI
     assert ours["roi/box_head/fc1/kernel"][flat, 5] == fc1[5, channel * 49 + row * 7 + column]
+
+
+def test_the_first_linear_layer_of_each_stage_is_reordered():
+    fc1 = np.random.default_rng(0).standard_normal((2, 8, 16 * 49))
+    ours = mmdetection.NAMING.to_ours(
+        {
+            "roi_head.bbox_head.0.shared_fcs.0.weight": fc1[0],
+            "roi_head.bbox_head.2.shared_fcs.0.weight": fc1[1],
+            "rpn_head.rpn_conv.weight": np.ones((16, 16, 3, 3)),
+        }
+    )
+    flat, theirs = (4 * 7 + 2) * 16 + 11, 11 * 49 + 4 * 7 + 2  # row 4, column 2, channel 11
+    assert ours["roi/box_heads_0/fc1/kernel"][flat, 5] == fc1[0, 5, theirs]
+    assert ours["roi/box_heads_2/fc1/kernel"][flat, 5] == fc1[1, 5, theirs]
 
 
 def test_torchvision_has_the_background_first():

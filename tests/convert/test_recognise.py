@@ -22,9 +22,18 @@ from maskrcnn_jax.data.coco_format.categories import COCO_CATEGORIES
 from maskrcnn_jax.data.records import Category
 from maskrcnn_jax.errors import InputError
 from maskrcnn_jax.files import write_json
+from maskrcnn_jax.roi.cascade import CascadeRoIHeadConfig
 from maskrcnn_jax.roi.mask_head import FCNMaskHeadConfig
 from maskrcnn_jax.training.state import initial_variables
-from tests.convert.models import SYSTEMS, canonical, random_variables, small_model, state_dict
+from tests.convert.models import (
+    CASCADES,
+    SYSTEMS,
+    canonical,
+    random_variables,
+    small_cascade,
+    small_model,
+    state_dict,
+)
 
 
 def weights_of_shapes(shapes):
@@ -40,6 +49,8 @@ def weights_of_shapes(shapes):
     [
         ("detectron2_mask_rcnn_R_50_FPN_3x_a", "detectron2_r50_fpn_3x"),
         ("mmdet_mask_rcnn_r50_fpn_1x", "mmdetection_r50_fpn_1x"),
+        ("detectron2_cascade_mask_rcnn_R_50_FPN_3x", "detectron2_cascade_r50_fpn_3x"),
+        ("mmdet_cascade_mask_rcnn_r50_fpn_1x", "mmdetection_cascade_r50_fpn_1x"),
     ],
 )
 def test_real_models_are_recognised_as_their_presets(shared, golden, preset):
@@ -83,6 +94,42 @@ def test_a_detector_without_masks_is_recognised():
     tensors = state_dict("mmdetection", small_model())
     boxes_only = {name: x for name, x in tensors.items() if "mask_head" not in name}
     assert recognise_model(from_state_dict(boxes_only, where="some.pth")).roi.mask is None
+
+
+@pytest.mark.parametrize("num_classes", [1, 3])
+@pytest.mark.parametrize("system", CASCADES)
+def test_a_cascade_is_recognised_with_the_shapes_of_its_heads(system, num_classes):
+    config = dataclasses.replace(small_cascade(system), num_classes=num_classes)
+    weights = from_state_dict(state_dict(system, config), where="some.pth")
+    assert weights.naming.system == system
+    model = recognise_model(weights)
+    standard = SYSTEMS[system].cascade_model().roi
+    assert isinstance(model.roi, CascadeRoIHeadConfig)
+    assert model.roi.refinements == standard.refinements
+    assert model.roi.resample == (system == "mmdetection")
+    assert model.roi.box == dataclasses.replace(standard.box, hidden=32)
+    assert isinstance(model.roi.mask, FCNMaskHeadConfig)
+    assert (model.roi.mask.num_convs, model.roi.mask.channels) == (1, 16)
+    assert (model.num_classes, model.roi.pooling.output_size) == (num_classes, 7)
+
+
+@pytest.mark.parametrize("system", CASCADES)
+def test_a_cascade_without_masks_is_recognised(system):
+    tensors = state_dict(system, small_cascade(system))
+    boxes_only = {name: x for name, x in tensors.items() if "mask_head" not in name}
+    model = recognise_model(from_state_dict(boxes_only, where="some.pth"))
+    assert isinstance(model.roi, CascadeRoIHeadConfig)
+    assert model.roi.mask is None
+
+
+def test_other_cascades_are_refused():
+    tensors = state_dict("detectron2", small_cascade("detectron2"))
+    two = {n: x for n, x in tensors.items() if ".box_head.2." not in n and "predictor.2." not in n}
+    with pytest.raises(InputError, match=r"some\.pth: a cascade of 2 stages with 4 deltas; those"):
+        recognise_model(from_state_dict(two, where="some.pth"))
+    tensors["roi_heads.box_predictor.0.bbox_pred.bias"] = np.zeros(12, np.float32)
+    with pytest.raises(InputError, match="a cascade of 3 stages with 12 deltas"):
+        recognise_model(from_state_dict(tensors, where="some.pth"))
 
 
 @pytest.mark.parametrize(
@@ -176,7 +223,11 @@ def test_notes_about_a_backbone_are_about_its_input_and_stride(naming, expected)
 def test_export_notes():
     for module in SYSTEMS.values():
         assert export_notes(module.model(), module.NAMING) == []
+    for system in CASCADES:
+        assert export_notes(SYSTEMS[system].cascade_model(), SYSTEMS[system].NAMING) == []
     assert export_notes(small_model(), OURS) == []
+    notes = export_notes(mmdetection.cascade_model(), detectron2.NAMING)
+    assert "roi.averaged" in options_of(notes)
     notes = export_notes(configs.load("mask_rcnn_r50_fpn_1x").model, mmdetection.NAMING)
     assert "backbone.stride_in_1x1" in options_of(notes)
 

@@ -19,7 +19,15 @@ from maskrcnn_jax.convert.weights import (
 )
 from maskrcnn_jax.errors import InputError
 from maskrcnn_jax.training.checkpoint import Run
-from tests.convert.models import SYSTEMS, canonical, random_variables, small_model, state_dict
+from tests.convert.models import (
+    CASCADES,
+    SYSTEMS,
+    canonical,
+    random_variables,
+    small_cascade,
+    small_model,
+    state_dict,
+)
 
 MODEL = small_model()
 FROZEN = MODEL.backbone.norm
@@ -179,6 +187,20 @@ def test_heads_for_other_classes_start_anew_on_request(system):
     for name, x in loaded.items():
         is_new = name.split("/")[-2] in ("classes", "predictor") or "box_head/deltas" in name
         np.testing.assert_array_equal(x, (before if is_new else file)[name], err_msg=name)
+
+
+@pytest.mark.parametrize("system", CASCADES)
+def test_a_cascade_is_loaded_and_starts_anew_for_other_classes(system):
+    model = small_cascade(system)
+    assert_equal(load(state_dict(system, model), model), random_variables(model))
+    other = dataclasses.replace(model, num_classes=7)
+    loaded = canonical(load(state_dict(system, other), model, new_classes=True))
+    file, before = canonical(random_variables(other)), canonical(fresh(model))
+    for name, x in loaded.items():
+        is_new = name.split("/")[-2] in ("classes", "predictor")  # deltas serve all classes
+        np.testing.assert_array_equal(x, (before if is_new else file)[name], err_msg=name)
+    with pytest.raises(InputError, match=r"--model\.num-classes 7"):
+        load(state_dict(system, other), model)
 
 
 def test_names_of_no_system_are_refused():

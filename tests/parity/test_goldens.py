@@ -1,4 +1,4 @@
-"""The plain models against Detectron2 and MMDetection, in float64."""
+"""Models against Detectron2 and MMDetection, in float64."""
 
 import pytest
 
@@ -22,6 +22,8 @@ def differences(folder, name, preset):
         ("detectron2_mask_rcnn_R_50_FPN_3x_b", "detectron2_r50_fpn_3x"),
         ("detectron2_mask_rcnn_R_50_FPN_3x_train", "detectron2_r50_fpn_3x"),
         ("mmdet_mask_rcnn_r50_fpn_1x", "mmdetection_r50_fpn_1x"),
+        ("detectron2_cascade_mask_rcnn_R_50_FPN_3x", "detectron2_cascade_r50_fpn_3x"),
+        ("mmdet_cascade_mask_rcnn_r50_fpn_1x", "mmdetection_cascade_r50_fpn_1x"),
     ],
 )
 def test_numbers_are_those_of_the_other_system(shared, name, preset):

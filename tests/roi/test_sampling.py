@@ -5,7 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from maskrcnn_jax.roi.sampling import RoISamplingConfig, only_positives, sample_rois
+from maskrcnn_jax.roi.sampling import (
+    RoISamplingConfig,
+    only_positives,
+    refined_proposals,
+    rematch,
+    sample_rois,
+)
 from maskrcnn_jax.structures import Proposals, Samples
 from tests import tiny
 
@@ -152,3 +158,101 @@ def test_only_positives_are_left_for_the_masks():
     positives = only_positives(samples, num_classes=3, config=config)
     assert positives.boxes.shape == (1, 4, 4)
     np.testing.assert_array_equal(positives.valid, [[True, False, False, True]])
+
+
+jit_rematch = jax.jit(rematch, static_argnames=("num_classes", "positive_from"))
+jit_refined_proposals = jax.jit(refined_proposals)
+
+
+def match_again(samples, refined, truth, *, positive_from=0.6):
+    again = jit_rematch(
+        samples, refined, truth, num_classes=tiny.NUM_CLASSES, positive_from=positive_from
+    )
+    return jax.tree.map(np.asarray, again)
+
+
+def to_draw_from(samples, refined, truth):
+    return jax.tree.map(np.asarray, jit_refined_proposals(samples, refined, truth))
+
+
+def refined_scene(seed, num_objects=4):
+    """Samples, of which the last are not valid, and boxes beside them, of which some are empty."""
+    rng = np.random.default_rng(seed)
+    proposals, truth = random_scene(seed, num_objects)
+    samples = sample(proposals, truth)
+    refined = samples.boxes + rng.uniform(-4, 4, samples.boxes.shape).astype(np.float32)
+    refined[::7, 2] = refined[::7, 0]
+    refined[3::7, 1] = refined[3::7, 3] + 1
+    return samples, refined, truth
+
+
+def slow_labels(refined, truth, positive_from):
+    """(label, matched object or -1) of each box."""
+    objects = np.flatnonzero(truth.valid)
+    for box in refined:
+        overlaps = [slow_iou(box, np.asarray(truth.boxes)[i]) for i in objects]
+        if len(objects) and max(overlaps) >= positive_from:
+            best = objects[np.argmax(overlaps)]
+            yield int(truth.labels[best]), int(best)
+        else:
+            yield tiny.NUM_CLASSES, -1
+
+
+@pytest.mark.parametrize("num_objects", [0, 1, 4])
+@pytest.mark.parametrize("positive_from", [0.5, 0.7])
+def test_rematching_equals_the_slow_loop(num_objects, positive_from):
+    samples, refined, truth = refined_scene(0, num_objects)
+    again = match_again(samples, refined, truth, positive_from=positive_from)
+    has_area = (refined[:, 2:] > refined[:, :2]).all(-1)
+    assert not has_area[samples.valid].all()
+    np.testing.assert_array_equal(again.boxes, refined)
+    np.testing.assert_array_equal(again.valid, samples.valid & has_area)
+    labels = list(slow_labels(refined, truth, positive_from))
+    for i in np.flatnonzero(again.valid):
+        label = int(again.labels[i])
+        assert (label, int(again.matched[i]) if label < tiny.NUM_CLASSES else -1) == labels[i]
+
+
+def test_a_stricter_overlap_leaves_fewer_positives():
+    samples, _, truth = refined_scene(1)
+    number = []
+    for positive_from in (0.5, 0.7, 1.0):
+        again = match_again(samples, samples.boxes, truth, positive_from=positive_from)
+        number.append((again.valid & (again.labels < tiny.NUM_CLASSES)).sum())
+    assert number[0] > number[1] > number[2] == truth.valid.sum()
+
+
+def test_refined_proposals_are_not_the_objects_themselves():
+    samples, refined, truth = refined_scene(2)
+    proposals = to_draw_from(samples, refined, truth)
+    objects = {tuple(box) for box in np.asarray(truth.boxes)[np.asarray(truth.valid)].tolist()}
+    was_object = np.array([tuple(box) in objects for box in samples.boxes.tolist()])
+    assert was_object[samples.valid].sum() == 4
+    has_area = (refined[:, 2:] > refined[:, :2]).all(-1)
+    np.testing.assert_array_equal(proposals.valid, samples.valid & has_area & ~was_object)
+    np.testing.assert_array_equal(proposals.boxes, refined)
+
+
+@pytest.mark.parametrize("garbage", [np.nan, np.inf, 1e30])
+def test_refined_boxes_that_are_not_valid_may_be_anything(garbage):
+    samples, refined, truth = refined_scene(3, num_objects=3)
+    samples = dataclasses.replace(samples, valid=np.arange(len(refined)) % 5 > 0)
+    dirty = np.where(samples.valid[:, None], refined, garbage).astype(np.float32)
+    for again in (match_again, to_draw_from):
+        clean = again(samples, refined, truth)
+        spoilt = again(samples, dirty, tiny.with_garbage(truth))
+        np.testing.assert_array_equal(clean.valid, spoilt.valid)
+        for name in vars(clean):
+            a, b = getattr(clean, name)[clean.valid], getattr(spoilt, name)[clean.valid]
+            np.testing.assert_array_equal(a, b, err_msg=name)
+
+
+def test_an_empty_slot_like_a_sample_is_no_object():
+    samples, refined, truth = refined_scene(4, num_objects=1)
+    box = samples.boxes[-1]
+    like_a_sample = dataclasses.replace(truth, boxes=truth.boxes.at[1].set(box))
+    matched = np.full_like(samples.matched, 1)
+    samples = dataclasses.replace(samples, matched=matched)
+    expected = to_draw_from(samples, refined, truth)
+    found = to_draw_from(samples, refined, like_a_sample)
+    np.testing.assert_array_equal(found.valid, expected.valid)

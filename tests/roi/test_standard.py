@@ -41,7 +41,7 @@ def outputs(config, *, verb):
     """Shapes of what a verb returns, and of the variables it creates."""
     head, (features, proposals) = config.build(K), random_inputs(0)
     truth, keys = tiny.random_batch(0).ground_truth, tiny.image_keys(2)
-    inputs = (truth, keys) if verb == "loss" else (SIZES,)
+    inputs = (SIZES, truth, keys) if verb == "loss" else (SIZES,)
     init = partial(head.init_with_output, method=verb)
     return jax.eval_shape(init, keys[0], features, proposals, *inputs)
 
@@ -92,7 +92,7 @@ def test_invalid_proposals_do_not_change_the_losses(variables):
     @partial(jax.value_and_grad, has_aux=True)
     def total(variables, proposals, truth):
         losses: Any = WITH_MASKS.build(K).apply(
-            variables, features, proposals, truth, tiny.image_keys(2), method="loss"
+            variables, features, proposals, SIZES, truth, tiny.image_keys(2), method="loss"
         )
         return sum(term.mean for term in losses.values()), losses
 

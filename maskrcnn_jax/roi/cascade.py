@@ -1,0 +1,190 @@
+"""Cascade R-CNN (Cai and Vasconcelos, 2018) with masks: several box heads, one after the other.
+
+Each stage starts from the boxes that the one before has refined, and is trained with a higher
+overlap from which a box counts as positive: better boxes are told from good ones.
+
+Shapes: b images, n RoIs of an image.
+"""
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Literal
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, Key
+
+from maskrcnn_jax.errors import InputError
+from maskrcnn_jax.losses import LossTerm
+from maskrcnn_jax.ops.gradient import scale_gradient
+from maskrcnn_jax.roi.box_head import BoxHeadConfig, box_losses
+from maskrcnn_jax.roi.detections import DetectionConfig, detect
+from maskrcnn_jax.roi.mask_head import FCNMaskHeadConfig
+from maskrcnn_jax.roi.pooling import RoIAlignConfig, pool
+from maskrcnn_jax.roi.sampling import (
+    RoISamplingConfig,
+    only_positives,
+    refined_proposals,
+    rematch,
+    sample_rois,
+)
+from maskrcnn_jax.roi.stages import (
+    RefinementConfig,
+    Stage,
+    all_stages,
+    average_classes,
+    average_masks,
+    refine,
+)
+from maskrcnn_jax.structures import Detections, GroundTruth, Proposals, Samples
+
+Features = Mapping[int, Float[Array, "b _ _ c"]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CascadeRoIHeadConfig:
+    """``sampling`` and ``box`` are those of the first stage, from which ``refinements`` depart.
+
+    The defaults are Detectron2's: samples are drawn once and matched anew in every stage, and one
+    mask head is trained on that draw. With ``resample`` every stage draws from the boxes of the
+    one before and has a mask head trained on its draw, as in MMDetection.
+
+    Detections have the boxes of the last stage. Their scores come from all: ``averaged`` are the
+    "probabilities" of the classes (Detectron2) or their "logits" (MMDetection), and the masks of
+    all mask heads. ``gradient_scale`` multiplies the gradient from every box head into the features
+    (Detectron2: one over the number of stages; MMDetection: 1).
+    """
+
+    sampling: RoISamplingConfig = field(default_factory=RoISamplingConfig)
+    pooling: RoIAlignConfig = field(default_factory=lambda: RoIAlignConfig(output_size=7))
+    box: BoxHeadConfig = field(default_factory=lambda: BoxHeadConfig(class_agnostic=True))
+    mask: FCNMaskHeadConfig | None = field(default_factory=FCNMaskHeadConfig)
+    detections: DetectionConfig = field(default_factory=DetectionConfig)
+    refinements: tuple[RefinementConfig, ...] = (
+        RefinementConfig(positive_from=0.6, box_weights=(20.0, 20.0, 10.0, 10.0)),
+        RefinementConfig(positive_from=0.7, box_weights=(30.0, 30.0, 15.0, 15.0)),
+    )
+    resample: bool = False
+    averaged: Literal["probabilities", "logits"] = "probabilities"
+    gradient_scale: float = 1 / 3
+
+    def __post_init__(self):
+        if not self.box.class_agnostic:
+            raise InputError(
+                "roi.box.class_agnostic is False, but a cascade hands one box of each RoI from "
+                "stage to stage: set it to True"
+            )
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """All stages, the first to the last."""
+        return all_stages(self.sampling, self.box, self.refinements)
+
+    def build(self, num_classes: int) -> "CascadeRoIHead":
+        return CascadeRoIHead(self, num_classes)
+
+
+class CascadeRoIHead(nn.Module):
+    config: CascadeRoIHeadConfig
+    num_classes: int
+
+    def setup(self):
+        config, stages = self.config, self.config.stages
+        self.box_heads = [stage.box.build(self.num_classes) for stage in stages]
+        if config.mask is None:
+            self.mask_heads = []
+        elif config.resample:
+            self.mask_heads = [config.mask.build(self.num_classes) for _ in stages]
+        else:
+            self.mask_head = config.mask.build(self.num_classes)
+            self.mask_heads = [self.mask_head]
+
+    def loss(
+        self,
+        features: Features,
+        proposals: Proposals,
+        sizes: Int[Array, "b 2"],
+        truth: GroundTruth,
+        keys: Key[Array, " b"],
+    ) -> dict[str, LossTerm]:
+        """Losses of all stages; their names end in the number of the stage, from 0."""
+        stages = self.config.stages
+        keys = jax.vmap(lambda key: jax.random.split(key, len(stages)))(keys)
+        samples = self._draw(proposals, truth, keys[:, 0], stages[0])
+        losses, deltas = self._stage_losses(features, samples, truth, stages[0])
+        for before, stage in itertools.pairwise(stages):
+            boxes = self._refine(deltas, samples.boxes, sizes, before)
+            samples = self._next_samples(samples, boxes, truth, keys[:, stage.number], stage)
+            terms, deltas = self._stage_losses(features, samples, truth, stage)
+            losses |= terms
+        return losses
+
+    def predict(
+        self, features: Features, proposals: Proposals, sizes: Int[Array, "b 2"]
+    ) -> Detections:
+        """Boxes of the last stage after NMS, then the mask of each one's class."""
+        config = self.config
+        boxes, outputs = proposals.boxes, []
+        for box_head, stage in zip(self.box_heads, config.stages, strict=True):
+            pooled = pool(features, boxes, proposals.valid, config=config.pooling)
+            logits, deltas = box_head(pooled)
+            outputs.append(logits)
+            boxes = self._refine(deltas, boxes, sizes, stage)
+        probabilities = average_classes(outputs, averaged=config.averaged)
+        detections = jax.vmap(partial(detect, config=config.detections))(
+            probabilities, boxes[:, :, None], proposals.valid
+        )
+        if not self.mask_heads:
+            return detections
+        return average_masks([head.predict(features, detections) for head in self.mask_heads])
+
+    def _draw(
+        self, proposals: Proposals, truth: GroundTruth, keys: Key[Array, " b"], stage: Stage
+    ) -> Samples:
+        draw = partial(sample_rois, num_classes=self.num_classes, config=stage.sampling)
+        return jax.vmap(draw)(proposals, truth, keys)
+
+    def _next_samples(
+        self,
+        samples: Samples,
+        boxes: Float[Array, "b n 4"],
+        truth: GroundTruth,
+        keys: Key[Array, " b"],
+        stage: Stage,
+    ) -> Samples:
+        """The samples of ``stage``, from those of the stage before and what has become of them."""
+        if self.config.resample:
+            proposals = jax.vmap(refined_proposals)(samples, boxes, truth)
+            return self._draw(proposals, truth, keys, stage)
+        again = partial(
+            rematch, num_classes=self.num_classes, positive_from=stage.sampling.positive_from
+        )
+        return jax.vmap(again)(samples, boxes, truth)
+
+    def _stage_losses(
+        self, features: Features, samples: Samples, truth: GroundTruth, stage: Stage
+    ) -> tuple[dict[str, LossTerm], Float[Array, "b n 4"]]:
+        """The losses of a stage, and its deltas."""
+        config = self.config
+        pooled = pool(features, samples.boxes, samples.valid, config=config.pooling)
+        pooled = scale_gradient(pooled, config.gradient_scale)
+        logits, deltas = self.box_heads[stage.number](pooled)
+        truth_boxes = jnp.take_along_axis(truth.boxes, samples.matched[..., None], axis=1)
+        losses = box_losses(logits, deltas, samples, truth_boxes, config=stage.box)
+        if stage.number < len(self.mask_heads):
+            positives = only_positives(samples, num_classes=self.num_classes, config=stage.sampling)
+            losses |= self.mask_heads[stage.number].loss(features, positives, truth)
+        return stage.named(losses), deltas
+
+    def _refine(
+        self,
+        deltas: Float[Array, "b n 4"],
+        boxes: Float[Array, "b n 4"],
+        sizes: Int[Array, "b 2"],
+        stage: Stage,
+    ) -> Float[Array, "b n 4"]:
+        limit = self.config.detections.limit_shrinking
+        return refine(deltas, boxes, sizes, weights=stage.box.box_weights, limit_shrinking=limit)

@@ -1,0 +1,89 @@
+"""What RoI heads of several stages share: how stages differ, and how boxes go from one to the next.
+
+Shapes: b images, n RoIs of an image, k1 classes with background, d detections.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from maskrcnn_jax.losses import LossTerm
+from maskrcnn_jax.roi.box_head import BoxHeadConfig
+from maskrcnn_jax.roi.detections import decode_boxes
+from maskrcnn_jax.roi.sampling import RoISamplingConfig
+from maskrcnn_jax.structures import Detections
+
+
+@dataclass(frozen=True, kw_only=True)
+class RefinementConfig:
+    """A stage after the first: what it does otherwise. ``loss_weight`` is for all its losses."""
+
+    positive_from: float
+    box_weights: tuple[float, float, float, float]
+    loss_weight: float = 1.0
+
+
+class Stage(NamedTuple):
+    """One stage, the first included. ``number`` counts from 0."""
+
+    number: int
+    sampling: RoISamplingConfig
+    box: BoxHeadConfig
+    loss_weight: float
+
+    def named(self, losses: dict[str, LossTerm]) -> dict[str, LossTerm]:
+        """The stage's losses, weighted; their names end in its number."""
+        return {
+            f"{name}_{self.number}": LossTerm(self.loss_weight * term.sum, term.count)
+            for name, term in losses.items()
+        }
+
+
+def all_stages(
+    sampling: RoISamplingConfig, box: BoxHeadConfig, refinements: Sequence[RefinementConfig]
+) -> tuple[Stage, ...]:
+    """The first stage, which ``sampling`` and ``box`` describe, and those that depart from it."""
+    later = (
+        Stage(
+            number,
+            dataclasses.replace(sampling, positive_from=refinement.positive_from),
+            dataclasses.replace(box, box_weights=refinement.box_weights),
+            refinement.loss_weight,
+        )
+        for number, refinement in enumerate(refinements, start=1)
+    )
+    return (Stage(0, sampling, box, 1.0), *later)
+
+
+def refine(
+    deltas: Float[Array, "b n 4"],
+    boxes: Float[Array, "b n 4"],
+    sizes: Int[Array, "b 2"],
+    *,
+    weights: tuple[float, float, float, float],
+    limit_shrinking: bool,
+) -> Float[Array, "b n 4"]:
+    """The boxes that a stage hands on, clipped to their images. No gradient flows through them."""
+    decode = partial(decode_boxes, weights=weights, limit_shrinking=limit_shrinking)
+    return jax.lax.stop_gradient(jax.vmap(decode)(deltas, boxes, sizes)[..., 0, :])
+
+
+def average_classes(
+    logits: Sequence[Float[Array, "b n k1"]], *, averaged: Literal["probabilities", "logits"]
+) -> Float[Array, "b n k1"]:
+    """Class probabilities from the logits of all stages."""
+    if averaged == "logits":
+        return jax.nn.softmax(jnp.stack(logits).mean(0))
+    return jax.nn.softmax(jnp.stack(logits)).mean(0)
+
+
+def average_masks(found: Sequence[Detections]) -> Detections:
+    """The same detections, with the average of the masks that several heads found for them."""
+    masks = jnp.stack([one.masks for one in found]).mean(0)
+    return dataclasses.replace(found[0], masks=masks)
