@@ -46,6 +46,9 @@ class MaskRCNNConfig:
 
     "exact" samples it at the centres of the pixels under the box as it is; "whole_pixels" stretches
     it over the box rounded outwards, as torchvision does.
+
+    With ``precision`` "bfloat16" the backbone, the neck and the heads but for their last layers
+    compute in it. Parameters, gradients, boxes, losses and NMS are float32 always.
     """
 
     num_classes: int
@@ -55,6 +58,7 @@ class MaskRCNNConfig:
     rpn: RPNConfig = field(default_factory=RPNConfig)
     roi: AnyRoIHeadConfig = field(default_factory=StandardRoIHeadConfig)
     paste: Literal["exact", "whole_pixels"] = "exact"
+    precision: Literal["float32", "bfloat16"] = "float32"
 
     def build(self) -> "MaskRCNN":
         return MaskRCNN(self)
@@ -94,6 +98,8 @@ class MaskRCNN(nn.Module):
 
     def _features(self, batch: Batch) -> dict[int, Array]:
         images = normalize(batch.images, batch.sizes, config=self.config.pixels)
+        if self.config.precision == "bfloat16":
+            images = images.astype(jnp.bfloat16)  # each head ends in float32
         return self.neck(self.backbone(images))
 
 

@@ -1,5 +1,7 @@
 """Normalisation layers. Every config builds a module ``norm(x, valid=None) -> x``.
 
+The output has the dtype of ``x``; a bfloat16 ``x`` is normalised in float32.
+
 ``valid`` says which entries of the leading axis of ``x`` are real, for layers that normalise over
 that axis.
 """
@@ -11,6 +13,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
+
+from maskrcnn_jax.layers import full_precision
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +69,7 @@ class FrozenBatchNorm(nn.Module):
         mean = self.variable("frozen", "mean", jnp.zeros, shape).value
         var = self.variable("frozen", "var", jnp.ones, shape).value
         scale = scale * jax.lax.rsqrt(var + self.config.epsilon)
-        return x * scale.astype(x.dtype) + (bias - mean * scale).astype(x.dtype)
+        return (x * scale + (bias - mean * scale)).astype(x.dtype)
 
 
 class BatchNorm(nn.Module):
@@ -92,11 +96,11 @@ class BatchNorm(nn.Module):
             unbiased = var * count / jnp.maximum(count - 1, 1)
             running_var.value += share * (unbiased - running_var.value)
         scale = scale * jax.lax.rsqrt(var + self.config.epsilon)
-        return x * scale.astype(x.dtype) + (bias - mean * scale).astype(x.dtype)
+        return (x * scale + (bias - mean * scale)).astype(x.dtype)
 
     def _batch_statistics(self, x: Array, valid: Array | None) -> tuple[Array, Array, Array]:
         """Mean and biased variance of each channel over the valid entries, and their number."""
-        x = x.astype(jnp.promote_types(x.dtype, jnp.float32)).reshape(x.shape[0], -1, x.shape[-1])
+        x = full_precision(x).reshape(x.shape[0], -1, x.shape[-1])
         weight = jnp.ones(x.shape[:2]) if valid is None else jnp.ones(x.shape[:2]) * valid[:, None]
         count = self._sum_over_devices(weight.sum())
         x = jnp.where(weight[..., None] > 0, x, 0)
@@ -120,4 +124,4 @@ class GroupNorm(nn.Module):
 
     def __call__(self, x: Float[Array, "b *hw c"], valid: Array | None = None) -> Array:
         del valid
-        return self.norm(x)
+        return self.norm(x).astype(x.dtype)

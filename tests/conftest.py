@@ -15,7 +15,7 @@ import pytest
 from jaxtyping import install_import_hook
 
 # Structures are left out: tree transformations put things into them that are not arrays.
-_CHECKED = ("backbones", "losses", "maskrcnn", "necks", "norms", "ops", "roi", "rpn")
+_CHECKED = ("backbones", "layers", "losses", "maskrcnn", "necks", "norms", "ops", "roi", "rpn")
 install_import_hook([f"maskrcnn_jax.{name}" for name in _CHECKED], "beartype.beartype")
 
 jax.config.update(

@@ -1,5 +1,6 @@
 """What every preset in ``configs/`` must fulfil; nothing is computed, only shapes."""
 
+import dataclasses
 import functools
 import importlib
 import json
@@ -82,6 +83,19 @@ def test_loss_and_predict_work_at_a_padded_size(name):
 def test_loss_and_predict_create_the_same_variables(name):
     (_, with_loss), (_, with_predict) = outputs(name, "loss"), outputs(name, "predict")
     assert with_loss == with_predict
+
+
+@pytest.mark.parametrize("verb", ["loss", "predict"])
+@pytest.mark.parametrize("name", PRESETS)
+def test_in_bfloat16_variables_and_results_stay_float32(name, verb):
+    """With the shallowest backbone: the others have more of the same."""
+    config = preset(name)
+    backbone = dataclasses.replace(
+        config.model.backbone, depth=18, groups=1, width_per_group=64, stride_in_1x1=True
+    )
+    model = dataclasses.replace(config.model, precision="bfloat16", backbone=backbone)
+    found = _outputs(model, verb, config.input.padded_sizes[0], config.input.mask_size)
+    assert not any(x.dtype == jnp.bfloat16 for x in jax.tree.leaves(found))
 
 
 @pytest.mark.parametrize("name", PRESETS)

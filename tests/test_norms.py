@@ -131,13 +131,22 @@ def test_devices_share_their_statistics():
     )
 
 
-@pytest.mark.parametrize("config", [BatchNormConfig(axis_name=None), FrozenBatchNormConfig()])
-def test_low_precision_inputs_keep_their_type_and_float32_statistics(config):
-    x = random_input().astype(jnp.bfloat16)
+@pytest.mark.parametrize(
+    "config",
+    [BatchNormConfig(axis_name=None), FrozenBatchNormConfig(), GroupNormConfig(groups=2)],
+)
+def test_low_precision_inputs_are_normalised_in_float32(config):
+    """Far from zero too, where mean and value have to cancel; the output is rounded once."""
+    x = (random_input() + 50).astype(jnp.bfloat16)
     variables = config.build("norm").init(jax.random.key(0), x)
+    variables = jax.tree.map(lambda x: x + 0.3, variables)  # no longer 0 and 1
     y, updates = config.build("norm").apply(variables, x, mutable=["batch_stats"])
     assert y.dtype == jnp.bfloat16
     assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves((variables, updates)))
+    expected, _ = config.build("norm").apply(
+        variables, x.astype(jnp.float32), mutable=["batch_stats"]
+    )
+    np.testing.assert_array_equal(y, expected.astype(jnp.bfloat16))
 
 
 # ---- GroupNorm -----------------------------------------------------------------------------------

@@ -12,8 +12,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from maskrcnn_jax.errors import InputError
+from maskrcnn_jax.layers import Conv
 from maskrcnn_jax.norms import BatchNormConfig, FrozenBatchNormConfig, NormConfig
-from maskrcnn_jax.ops.conv import conv_general_dilated
 
 STAGES = (2, 3, 4, 5)
 
@@ -36,7 +36,8 @@ class ResNetConfig:
     ``width`` is the number of channels of the stem. ResNeXt-101 32x8d has ``groups=32`` and
     ``width_per_group=8``. ``stride_in_1x1`` puts the stride of a bottleneck into its first
     convolution (Caffe, Detectron2) instead of its 3x3 one (torchvision). ``frozen_stages`` counts
-    the stem and the following stages that are not trained.
+    the stem and the following stages that are not trained. With ``remat`` only the input of each
+    block is kept for the backward pass, which computes the rest again: less memory, more time.
     """
 
     depth: Depth = 50
@@ -46,6 +47,7 @@ class ResNetConfig:
     stride_in_1x1: bool = True
     norm: NormConfig = field(default_factory=FrozenBatchNormConfig)
     frozen_stages: int = 2
+    remat: bool = False
 
     def __post_init__(self) -> None:
         if self.frozen_stages > 0 and isinstance(self.norm, BatchNormConfig):
@@ -63,23 +65,10 @@ class ResNetConfig:
 
 
 _Conv = partial(
-    nn.Conv,
+    Conv,
     use_bias=False,
     kernel_init=nn.initializers.variance_scaling(2.0, "fan_out", "normal"),
-    conv_general_dilated=conv_general_dilated,
 )
-
-
-def _conv(channels: int, size: int, *, stride: int = 1, groups: int = 1, name: str) -> nn.Conv:
-    pad = size // 2
-    return _Conv(
-        channels,
-        (size, size),
-        strides=stride,
-        padding=((pad, pad), (pad, pad)),
-        feature_group_count=groups,
-        name=name,
-    )
 
 
 class Stem(nn.Module):
@@ -87,7 +76,7 @@ class Stem(nn.Module):
 
     @nn.compact
     def __call__(self, images: Float[Array, "b h w 3"]) -> Float[Array, "b _ _ c"]:
-        x = _conv(self.config.width, 7, stride=2, name="conv")(images)
+        x = _Conv(self.config.width, 7, stride=2, name="conv")(images)
         x = nn.relu(self.config.norm.build("norm")(x))
         x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))  # zeros: x is not negative
         return nn.max_pool(x, (3, 3), strides=(2, 2))
@@ -103,9 +92,9 @@ class BasicBlock(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b _ _ d"]:
         norm = self.config.norm
-        y = _conv(self.channels, 3, stride=self.stride, name="conv1")(x)
+        y = _Conv(self.channels, 3, stride=self.stride, name="conv1")(x)
         y = nn.relu(norm.build("norm1")(y))
-        y = norm.build("norm2")(_conv(self.channels, 3, name="conv2")(y))
+        y = norm.build("norm2")(_Conv(self.channels, 3, name="conv2")(y))
         return nn.relu(y + _shortcut(self, x))
 
 
@@ -121,11 +110,11 @@ class Bottleneck(nn.Module):
         config = self.config
         first, second = (self.stride, 1) if config.stride_in_1x1 else (1, self.stride)
         inner = self.channels // 4 * config.groups * config.width_per_group // 64
-        y = _conv(inner, 1, stride=first, name="conv1")(x)
+        y = _Conv(inner, 1, stride=first, name="conv1")(x)
         y = nn.relu(config.norm.build("norm1")(y))
-        y = _conv(inner, 3, stride=second, groups=config.groups, name="conv2")(y)
+        y = _Conv(inner, 3, stride=second, groups=config.groups, name="conv2")(y)
         y = nn.relu(config.norm.build("norm2")(y))
-        y = config.norm.build("norm3")(_conv(self.channels, 1, name="conv3")(y))
+        y = config.norm.build("norm3")(_Conv(self.channels, 1, name="conv3")(y))
         return nn.relu(y + _shortcut(self, x))
 
 
@@ -133,7 +122,7 @@ def _shortcut(block: BasicBlock | Bottleneck, x: Array) -> Array:
     """The identity, or a 1x1 projection where the shape changes."""
     if x.shape[-1] == block.channels and block.stride == 1:
         return x
-    x = _conv(block.channels, 1, stride=block.stride, name="shortcut")(x)
+    x = _Conv(block.channels, 1, stride=block.stride, name="shortcut")(x)
     return block.config.norm.build("shortcut_norm")(x)
 
 
@@ -146,6 +135,7 @@ class Stage(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b _ _ d"]:
         block, expansion = (BasicBlock, 1) if self.config.depth < 50 else (Bottleneck, 4)
+        block = nn.remat(block) if self.config.remat else block
         channels = self.config.width * 2 ** (self.stage - 2) * expansion
         for index in range(BLOCKS[self.config.depth][self.stage - 2]):
             stride = 2 if index == 0 and self.stage > 2 else 1

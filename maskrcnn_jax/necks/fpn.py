@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import flax.linen as nn
 from jaxtyping import Array, Float
 
+from maskrcnn_jax.layers import Conv
 from maskrcnn_jax.norms import NormConfig
-from maskrcnn_jax.ops.conv import conv_general_dilated
 
 _XAVIER = nn.initializers.variance_scaling(1.0, "fan_in", "uniform")
 
@@ -45,14 +45,6 @@ class FPN(nn.Module):
         return dict(sorted(outputs.items()))
 
     def _conv(self, x: Array, size: int, name: str) -> Array:
-        pad = size // 2
-        x = nn.Conv(
-            self.config.channels,
-            (size, size),
-            padding=((pad, pad), (pad, pad)),
-            use_bias=self.config.norm is None,
-            kernel_init=_XAVIER,
-            conv_general_dilated=conv_general_dilated,
-            name=name,
-        )(x)
-        return x if self.config.norm is None else self.config.norm.build(f"{name}_norm")(x)
+        channels, norm = self.config.channels, self.config.norm
+        x = Conv(channels, size, kernel_init=_XAVIER, use_bias=norm is None, name=name)(x)
+        return x if norm is None else norm.build(f"{name}_norm")(x)

@@ -81,11 +81,13 @@ def _kernel_gradient_by_taps(x, gradient, kernel_shape, strides, pads: _Pads) ->
     """At tap (i, j): the sum over output pixels of outer(input pixel under the tap, gradient)."""
     kh, kw, cin, cout = kernel_shape
     (_, height, width, _), (sy, sx) = gradient.shape, strides
+    at_least_float32 = jnp.promote_types(x.dtype, jnp.float32)
     x = jnp.pad(x, ((0, 0), *pads, (0, 0)))
     flat = gradient.reshape(-1, cout)
 
     def tap(i: int, j: int) -> Array:
         shifted = x[:, i : i + sy * (height - 1) + 1 : sy, j : j + sx * (width - 1) + 1 : sx]
-        return shifted.reshape(-1, cin).T @ flat
+        shifted = shifted.reshape(-1, cin)
+        return jnp.matmul(shifted.T, flat, preferred_element_type=at_least_float32).astype(x.dtype)
 
     return jnp.stack([jnp.stack([tap(i, j) for j in range(kw)]) for i in range(kh)])

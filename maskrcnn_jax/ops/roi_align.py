@@ -79,6 +79,8 @@ def roi_align_max(
     half_pixel: bool,
 ) -> Float[Array, "n o o c"]:
     """As ``roi_align``, but takes the largest sample of each cell (Mask R-CNN, table 2c)."""
+    dtype = pixels.dtype
+    pixels = pixels.astype(jnp.promote_types(dtype, boxes.dtype))  # that of the gradient's sum
     start, size = jax.lax.stop_gradient(_start_and_size(boxes, half_pixel))
     taps = functools.partial(fixed_taps, cells=output_size, samples=samples_per_cell)
     grid = Grid(
@@ -93,7 +95,7 @@ def roi_align_max(
 
     places = [(i, j) for i in range(samples_per_cell) for j in range(samples_per_cell)]
     largest = functools.reduce(jnp.maximum, [sample(i, j) for i, j in places])
-    return (largest * samples_per_cell**2).astype(pixels.dtype)  # taps are weighted for a mean
+    return (largest * samples_per_cell**2).astype(dtype)  # taps are weighted for a mean
 
 
 def _start_and_size(boxes: Array, half_pixel: bool) -> tuple[Array, Array]:

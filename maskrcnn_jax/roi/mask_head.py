@@ -16,9 +16,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from maskrcnn_jax.layers import Conv, full_precision
 from maskrcnn_jax.losses import LossTerm, binary_cross_entropy
 from maskrcnn_jax.norms import NormConfig
-from maskrcnn_jax.ops.conv import conv_general_dilated
 from maskrcnn_jax.roi.mask_targets import MaskTargetConfig, mask_targets
 from maskrcnn_jax.roi.pooling import RoIAlignConfig, pool
 from maskrcnn_jax.structures import Detections, GroundTruth, Samples
@@ -77,24 +77,22 @@ class FCNMaskHead(nn.Module):
     def _logits(
         self, features: Features, boxes: Float[Array, "b s 4"], valid: Bool[Array, "b s"]
     ) -> Float[Array, "b*s k k q"]:
-        """Mask logits of every class, for the RoIs of all images."""
+        """Mask logits of every class, for the RoIs of all images, in full precision."""
         config = self.config
         x = pool(features, boxes, valid, config=config.pooling)
         x = x.reshape(-1, *x.shape[2:])  # [n, o, o, c]
         for index in range(config.num_convs):
-            x = nn.Conv(
+            x = Conv(
                 config.channels,
-                (3, 3),
-                padding=((1, 1), (1, 1)),
-                use_bias=config.norm is None,
+                3,
                 kernel_init=_MSRA,
-                conv_general_dilated=conv_general_dilated,
+                use_bias=config.norm is None,
                 name=f"conv{index + 1}",
             )(x)
             if config.norm is not None:
                 x = config.norm.build(f"norm{index + 1}")(x, valid.reshape(-1))
             x = nn.relu(x)
-        x = nn.relu(Upsample(config.channels, name="upsample")(x))
+        x = full_precision(nn.relu(Upsample(config.channels, name="upsample")(x)))
         num_masks = 1 if config.class_agnostic else self.num_classes + config.background_mask
         return nn.Dense(num_masks, kernel_init=nn.initializers.normal(0.001), name="predictor")(x)
 
@@ -110,7 +108,8 @@ class Upsample(nn.Module):
         bias = self.param("bias", nn.initializers.zeros, (self.channels,))
         patches = jnp.einsum("nhwc,ijcd->nhiwjd", x, kernel.astype(x.dtype))
         n, h, _, w, _, d = patches.shape
-        return patches.reshape(n, 2 * h, 2 * w, d) + bias.astype(x.dtype)
+        # The bias as in ``layers``: its gradient is a sum over all pixels.
+        return (patches.reshape(n, 2 * h, 2 * w, d) + bias).astype(x.dtype)
 
 
 def mask_loss(

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import flax.linen as nn
 from jaxtyping import Array, Float
 
-from maskrcnn_jax.ops.conv import conv_general_dilated
+from maskrcnn_jax.layers import Conv, full_precision
 
 _NORMAL = nn.initializers.normal(0.01)
 
@@ -19,24 +19,16 @@ class RPNHead(nn.Module):
     def __call__(
         self, features: Mapping[int, Float[Array, "b _ _ c"]]
     ) -> tuple[dict[int, Float[Array, "b _"]], dict[int, Float[Array, "b _ 4"]]]:
-        """Returns objectness logits and deltas of each level, flattened in the anchors' order."""
+        """Returns objectness logits and deltas of each level, flattened in the anchors' order.
+
+        Both are float32 also for features of bfloat16, in which many logits would be equal.
+        """
         channels = next(iter(features.values())).shape[-1]
-        conv = self._conv(channels, 3, "conv")
-        objectness = self._conv(self.anchors_per_cell, 1, "objectness")
-        deltas = self._conv(4 * self.anchors_per_cell, 1, "deltas")
-        hidden = {level: nn.relu(conv(x)) for level, x in features.items()}
+        conv = Conv(channels, 3, kernel_init=_NORMAL, name="conv")
+        objectness = Conv(self.anchors_per_cell, 1, kernel_init=_NORMAL, name="objectness")
+        deltas = Conv(4 * self.anchors_per_cell, 1, kernel_init=_NORMAL, name="deltas")
+        hidden = {level: full_precision(nn.relu(conv(x))) for level, x in features.items()}
         return (
             {level: objectness(x).reshape(x.shape[0], -1) for level, x in hidden.items()},
             {level: deltas(x).reshape(x.shape[0], -1, 4) for level, x in hidden.items()},
-        )
-
-    def _conv(self, channels: int, size: int, name: str) -> nn.Conv:
-        pad = size // 2
-        return nn.Conv(
-            channels,
-            (size, size),
-            padding=((pad, pad), (pad, pad)),
-            kernel_init=_NORMAL,
-            conv_general_dilated=conv_general_dilated,
-            name=name,
         )

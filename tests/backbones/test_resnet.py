@@ -4,11 +4,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import PartitionSpec as P
 
 from maskrcnn_jax.backbones.resnet import ResNetConfig
 from maskrcnn_jax.errors import InputError
 from maskrcnn_jax.norms import BatchNormConfig, GroupNormConfig
-from maskrcnn_jax.training.state import count_parameters
+from maskrcnn_jax.training.sharding import DATA_AXIS, data_mesh
+from maskrcnn_jax.training.state import count_parameters, merge, split
 from tests import tiny
 
 X101 = {"depth": 101, "groups": 32, "width_per_group": 8, "stride_in_1x1": False}
@@ -151,3 +153,90 @@ def test_resnet18_equals_its_layers_one_after_the_other():
     for level in (2, 3, 4, 5):
         scale = np.abs(expected[level]).max()
         np.testing.assert_allclose(found[level], expected[level], rtol=0, atol=1e-5 * scale)
+
+
+# ---- rematerialisation ---------------------------------------------------------------------------
+
+
+def objective(config, variables):
+    """A scalar of all features as a function of the trained parameters and the images."""
+    frozen_modules = [(name,) for name in config.frozen_modules()]
+    params, constants = split(variables, frozen_modules)
+
+    def of(params, images):
+        features, updates = config.build().apply(
+            merge(params, constants), images, mutable=["batch_stats"]
+        )
+        return sum(jnp.cos(x).sum() for x in features.values()), updates
+
+    return of, params
+
+
+def stored_bytes(config):
+    """What the forward pass keeps for the backward pass, the parameters aside."""
+
+    def backward(variables, images):
+        of, params = objective(config, variables)
+        return jax.vjp(lambda params: of(params, images), params, has_aux=True)[1]
+
+    images = jax.ShapeDtypeStruct((2, 128, 128, 3), jnp.float32)
+    variables = jax.eval_shape(config.build().init, KEY, images)
+    kept, parameters = (
+        sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(tree))
+        for tree in (jax.eval_shape(backward, variables, images), variables)
+    )
+    return kept - parameters
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        ResNetConfig(depth=50, width=16),
+        ResNetConfig(depth=18, width=16, frozen_stages=0, norm=GroupNormConfig(groups=4)),
+    ],
+)
+def test_remat_stores_less_than_half(config):
+    """Asked of JAX: XLA for the CPU takes the recomputed values for the same as the first ones."""
+    with_remat = dataclasses.replace(config, remat=True)
+    assert stored_bytes(with_remat) < 0.5 * stored_bytes(config)
+
+
+def test_remat_changes_neither_names_nor_frozen_stages():
+    config = ResNetConfig(depth=50, width=16)
+    with_remat = dataclasses.replace(config, remat=True)
+    assert variable_shapes(with_remat) == variable_shapes(config)
+    frozen = dataclasses.replace(config, frozen_stages=5, remat=True)
+    assert stored_bytes(frozen) <= 0  # nothing is computed again, as nothing is trained
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        ResNetConfig(depth=18, width=8),
+        ResNetConfig(depth=18, width=8, frozen_stages=0, norm=BatchNormConfig(axis_name=DATA_AXIS)),
+    ],
+)
+def test_remat_changes_no_value_on_two_devices(config):
+    """Features, gradients and running averages, up to rounding."""
+    images = jax.random.normal(KEY, (2, 64, 64, 3))
+    variables = tiny.variables_like(config.build().init, KEY, images)
+
+    def results(config):
+        of, params = objective(config, variables)
+
+        def on_one_device(params, images):
+            (value, updates), gradients = jax.value_and_grad(of, has_aux=True)(params, images)
+            return jax.lax.psum((value, gradients), DATA_AXIS), updates
+
+        step = jax.shard_map(
+            on_one_device,
+            mesh=data_mesh(),
+            in_specs=(P(), P(DATA_AXIS)),
+            out_specs=P(),
+            check_vma=False,
+        )
+        return jax.jit(step)(params, images)
+
+    expected, found = results(config), results(dataclasses.replace(config, remat=True))
+    for a, b in zip(jax.tree.leaves(expected), jax.tree.leaves(found), strict=True):
+        np.testing.assert_allclose(b, a, rtol=0, atol=1e-5 * np.abs(a).max())

@@ -75,6 +75,25 @@ def test_values_and_gradients_equal_those_of_jax(case):
         np.testing.assert_allclose(a, b, rtol=0, atol=1e-12 * np.abs(b).max())
 
 
+@pytest.mark.parametrize("name", ["3x3", "1x1"])
+def test_in_bfloat16_each_result_is_that_of_float32_but_for_its_own_rounding(name):
+    """Also the gradient of the kernel, which is a sum over all of 6000 pixels."""
+    case = CASES[name]._replace(size=(50, 60))
+    x, kernel = (array.astype(jnp.bfloat16) for array in inputs(case))
+    gradient = jnp.ones((2, 50, 60, 8), jnp.bfloat16)
+
+    def results(dtype):
+        arrays = (x.astype(dtype), kernel.astype(dtype))
+        y, backward = jax.vjp(lambda x, k: ours(x, k, case), *arrays)
+        return (y, *backward(gradient.astype(dtype)))
+
+    for low, full in zip(results(jnp.bfloat16), results(jnp.float32), strict=True):
+        assert low.dtype == jnp.bfloat16
+        np.testing.assert_allclose(
+            low.astype(jnp.float32), full, rtol=2**-8, atol=1e-5 * np.abs(full).max()
+        )
+
+
 @pytest.mark.parametrize("name", ["3x3", "3x3 stride 2, odd", "1x1 stride 2, odd"])
 def test_on_the_cpu_the_kernel_gradient_is_no_convolution(name):
     case = CASES[name]

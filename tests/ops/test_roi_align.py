@@ -187,13 +187,17 @@ def test_no_gradient_flows_to_the_boxes(pool):
     assert not gradient.any()
 
 
-def test_sums_over_pixels_of_low_precision_are_taken_in_that_of_the_boxes():
+@pytest.mark.parametrize("pool", [mean, largest])
+def test_sums_over_pixels_of_low_precision_are_taken_in_that_of_the_boxes(pool):
+    """Forwards and backwards, where many cells add to one pixel; each result is rounded once."""
     (pixels, boxes, maps), _ = inputs(random_maps(8), BOXES, dtype=np.float32)
     low = pixels.astype(jnp.bfloat16)
-    expected = mean(low.astype(jnp.float32), boxes, maps).astype(jnp.bfloat16)
-    pooled, backward = jax.vjp(lambda x: mean(x, boxes, maps), low)
-    np.testing.assert_array_equal(pooled, expected)
-    assert backward(pooled)[0].dtype == jnp.bfloat16
+    pooled, backward = jax.vjp(lambda x: pool(x, boxes, maps), low)
+    expected, full_backward = jax.vjp(lambda x: pool(x, boxes, maps), low.astype(jnp.float32))
+    np.testing.assert_array_equal(pooled, expected.astype(jnp.bfloat16))
+    (gradient,), (wanted,) = backward(pooled), full_backward(pooled.astype(jnp.float32))
+    assert gradient.dtype == jnp.bfloat16
+    np.testing.assert_array_equal(gradient, wanted.astype(jnp.bfloat16))
 
 
 def test_a_roi_does_not_depend_on_the_others():
