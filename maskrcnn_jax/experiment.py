@@ -10,7 +10,7 @@ from maskrcnn_jax.errors import InputError
 from maskrcnn_jax.maskrcnn import MaskRCNNConfig
 from maskrcnn_jax.training.optimizer import SGDConfig
 
-_COUNTS = ("log_every", "checkpoint_every", "keep_checkpoints")
+_COUNTS = ("log_every", "checkpoint_every", "keep_checkpoints", "micro_batches")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +23,11 @@ class RunConfig:
     checkpoint_every: int = 1000
     # The newest checkpoints that are kept.
     keep_checkpoints: int = 2
+    # Parts in which each device works through its images of a step, one after the other (gradient
+    # accumulation): less memory, more time. Only a trained BatchNorm notices: it sees a part.
+    micro_batches: int = 1
+    # Whether weights and optimizer state are divided over the devices, in place of a copy on each.
+    shard_state: bool = False
 
     def __post_init__(self) -> None:
         for name, least in (("seed", 0), *((n, 1) for n in _COUNTS)):

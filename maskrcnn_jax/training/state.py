@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from flax.traverse_util import flatten_dict, unflatten_dict
-from jaxtyping import Array, Int
+from jaxtyping import Array, Bool, Int
 
 from maskrcnn_jax.structures import Batch, GroundTruth
 from maskrcnn_jax.training.average import averaged_part
@@ -23,13 +23,15 @@ class TrainState:
 
     Gradients and optimizer state thus exist for trained parameters alone. ``constants`` has the
     parameters that stay as they are under ``params`` and the model's other collections beside it.
-    ``average`` is a moving average of ``averaged_part``; None where none is wanted.
+    ``average`` is a moving average of ``averaged_part``; None where none is wanted. ``finite`` is
+    False once numbers of a step were not; all else is then as it was before that step.
     """
 
     step: Int[Array, ""]
     params: Tree
     constants: dict[str, Tree]
     opt_state: optax.OptState
+    finite: Bool[Array, ""]
     average: dict[str, Tree] | None = None
 
     def variables(self) -> dict[str, Tree]:
@@ -53,6 +55,7 @@ def create_state(
         params=params,
         constants=constants,
         opt_state=optimizer.init(params),
+        finite=jnp.ones((), bool),
         average=average,
     )
 

@@ -1,6 +1,8 @@
 """One step of training and of prediction, as one compiled program over all devices."""
 
+import dataclasses
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import flax.linen as nn
@@ -11,10 +13,11 @@ from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 from jaxtyping import Array
 
+from maskrcnn_jax.losses import LossTerm
 from maskrcnn_jax.structures import Batch, Detections
 from maskrcnn_jax.training.average import averaged_part, next_average
-from maskrcnn_jax.training.sharding import DATA_AXIS
-from maskrcnn_jax.training.state import TrainState, merge
+from maskrcnn_jax.training.sharding import DATA_AXIS, state_shardings
+from maskrcnn_jax.training.state import TrainState, Tree, merge
 
 Metrics = dict[str, Array]
 
@@ -26,61 +29,129 @@ def make_train_step(
     *,
     seed: int,
     ema_decay: float | None = None,
+    micro_batches: int = 1,
+    shard_state: bool = False,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
     """A jitted ``(state, batch) -> (state, metrics)``; the old state's memory is reused.
 
     Losses are sums over the global batch divided by counts over the global batch, and random
-    choices depend on an image's place in it, so the result does not depend on the number of
-    devices. With ``ema_decay`` the state's average of the weights follows.
+    choices depend on an image's place in it, so the result depends neither on the number of devices
+    nor on ``micro_batches``, the parts in which each device works through its images (but for a
+    trained BatchNorm, which sees a part). With ``ema_decay`` the state's average of the weights
+    follows. ``shard_state`` keeps the state divided over the devices (``place_state``).
+
+    A step with a metric that is not finite changes nothing in the state but ``finite``, and neither
+    do the steps after it, whose metrics are NaN.
+    """
+    global_gradients = _make_global_gradients(model, mesh, seed=seed, micro_batches=micro_batches)
+
+    def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+        gradients, losses, statistics = global_gradients(
+            state.params, state.constants, state.step, batch
+        )
+        loss, norm = sum(losses.values()), optax.tree.norm(gradients)
+        metrics = {"loss": loss, **losses, "gradient_norm": norm}
+        metrics = {name: jnp.where(state.finite, x, jnp.nan) for name, x in metrics.items()}
+        finite = jnp.isfinite(jnp.stack(list(metrics.values()))).all()
+
+        changed = _updated(state, gradients, statistics, optimizer=optimizer, ema_decay=ema_decay)
+        unchanged = dataclasses.replace(state, finite=jnp.zeros((), bool))
+        state = jax.tree.map(partial(jnp.where, finite), changed, unchanged)
+        shardings = state_shardings(state, mesh, sharded=shard_state)
+        return jax.lax.with_sharding_constraint(state, shardings), metrics
+
+    return jax.jit(step, donate_argnums=0)
+
+
+def _make_global_gradients(model: nn.Module, mesh: Mesh, *, seed: int, micro_batches: int):
+    """``(params, constants, step, batch) -> (gradients, losses, statistics)`` of the whole batch.
+
+    What it takes but for the batch, and what it gives, is on every device.
     """
 
-    def local_step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
-        keys = image_keys(seed, state.step, batch.valid.shape[0])
+    def on_device(params: Tree, constants: dict[str, Tree], step: Array, batch: Batch):
+        keys = image_keys(seed, step, batch.valid.shape[0])
 
         def objective(params):
-            variables = merge(params, state.constants)
-            terms, updates = model.apply(
-                variables, batch, keys, method="loss", mutable=["batch_stats"]
+            terms, statistics = _loss_terms(
+                model, params, constants, batch, keys, num_parts=micro_batches
             )
             losses = {
                 name: term.sum / jnp.maximum(jax.lax.psum(term.count, DATA_AXIS), 1)
                 for name, term in terms.items()
             }
-            return sum(losses.values()), (losses, updates)
+            return sum(losses.values()), (losses, statistics)
 
-        (_, (losses, updates)), gradients = jax.value_and_grad(objective, has_aux=True)(
-            state.params
-        )
+        gradients, (losses, statistics) = jax.grad(objective, has_aux=True)(params)
         gradients, losses = jax.lax.psum((gradients, losses), DATA_AXIS)
-        changes, opt_state = optimizer.update(gradients, state.opt_state, state.params)
-        metrics = {
-            "loss": sum(losses.values()),
-            **losses,
-            "gradient_norm": optax.tree.norm(gradients),
-        }
-        params = optax.apply_updates(state.params, changes)
-        constants = {**state.constants, **updates}
-        average = state.average
-        if ema_decay is not None:
-            values = averaged_part(params, constants)
-            average = next_average(average, values, decay=ema_decay, step=state.step)
-        state = TrainState(
-            step=state.step + 1,
-            params=params,
-            constants=constants,
-            opt_state=opt_state,
-            average=average,
-        )
-        return state, metrics
+        return gradients, losses, statistics
 
-    step = jax.shard_map(
-        local_step,
+    return jax.shard_map(
+        on_device,
         mesh=mesh,
-        in_specs=(P(), P(DATA_AXIS)),
+        in_specs=(P(), P(), P(), P(DATA_AXIS)),
         out_specs=P(),
         check_vma=False,  # gradients are summed by hand, above
     )
-    return jax.jit(step, donate_argnums=0)
+
+
+def _loss_terms(
+    model: nn.Module,
+    params: Tree,
+    constants: dict[str, Tree],
+    batch: Batch,
+    keys: Array,
+    *,
+    num_parts: int,
+) -> tuple[dict[str, LossTerm], dict[str, Tree]]:
+    """The terms of the loss over this device's images, and BatchNorm statistics after them.
+
+    In more than one part, the images of a part go through the model together: a trained BatchNorm
+    normalises them by their own statistics, and each part moves the running ones. The backward pass
+    repeats each part's forward pass, so that one part at a time is in memory.
+    """
+
+    def of_images(statistics: dict[str, Tree], images: tuple[Batch, Array]):
+        variables = merge(params, constants | statistics)
+        terms, updates = model.apply(variables, *images, method="loss", mutable=["batch_stats"])
+        return dict(updates), terms
+
+    statistics = {name: constants[name] for name in ("batch_stats",) if name in constants}
+    if num_parts == 1:
+        statistics, terms = of_images(statistics, (batch, keys))
+        return terms, statistics
+    parts = jax.tree.map(
+        lambda x: x.reshape(num_parts, x.shape[0] // num_parts, *x.shape[1:]), (batch, keys)
+    )
+    of_part = jax.checkpoint(of_images, prevent_cse=False)  # a scan needs no such protection
+    statistics, terms = jax.lax.scan(of_part, statistics, parts)
+    return jax.tree.map(lambda x: x.sum(0), terms), statistics
+
+
+def _updated(
+    state: TrainState,
+    gradients: Tree,
+    statistics: dict[str, Tree],
+    *,
+    optimizer: optax.GradientTransformation,
+    ema_decay: float | None,
+) -> TrainState:
+    """The state after a step."""
+    changes, opt_state = optimizer.update(gradients, state.opt_state, state.params)
+    params = optax.apply_updates(state.params, changes)
+    constants = {**state.constants, **statistics}
+    average = state.average
+    if ema_decay is not None:
+        values = averaged_part(params, constants)
+        average = next_average(average, values, decay=ema_decay, step=state.step)
+    return dataclasses.replace(
+        state,
+        step=state.step + 1,
+        params=params,
+        constants=constants,
+        opt_state=opt_state,
+        average=average,
+    )
 
 
 def make_predict_step(
