@@ -1,16 +1,23 @@
 """Trains a preset: ``python train.py PRESET --workdir DIR [--section.field value ...]``.
 
-The same command run again continues from the newest checkpoint in DIR. ``python train.py PRESET
---help`` lists all options.
+The same command run again continues from the newest checkpoint in DIR, bit by bit as if it had
+never stopped. ``python train.py PRESET --help`` lists all options.
+
+Exit status: 0 when training is done; 2 for what the user can mend, told in a message; 143 after
+SIGTERM and 130 after SIGINT (Ctrl-C), which save a checkpoint after the current step. A second
+signal ends the run at once.
 """
 
+import contextlib
 import dataclasses
+import signal
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
 import jax
+import optax
 import tyro
 
 import configs
@@ -25,16 +32,18 @@ from maskrcnn_jax.data.records import Dataset
 from maskrcnn_jax.errors import exits_on_input_error
 from maskrcnn_jax.experiment import ExperimentConfig, check_num_classes
 from maskrcnn_jax.norms import FrozenBatchNormConfig
-from maskrcnn_jax.training.checkpoint import Checkpoints, Run, check_same_run, has_checkpoint
-from maskrcnn_jax.training.distributed import (
-    DistributedConfig,
-    is_first_process,
-    say,
-    start_processes,
+from maskrcnn_jax.training.checkpoint import Checkpoints, Run, check_same_run
+from maskrcnn_jax.training.distributed import DistributedConfig, say, start_processes
+from maskrcnn_jax.training.failure import fail
+from maskrcnn_jax.training.interruption import Interruption
+from maskrcnn_jax.training.log import TrainingLog
+from maskrcnn_jax.training.sharding import check_divides, data_mesh, place_state, shard_batch
+from maskrcnn_jax.training.state import (
+    TrainState,
+    count_parameters,
+    create_state,
+    initial_variables,
 )
-from maskrcnn_jax.training.log import TrainingLog, check_finite
-from maskrcnn_jax.training.sharding import check_divides, data_mesh, replicate, shard_batch
-from maskrcnn_jax.training.state import count_parameters, create_state, initial_variables
 from maskrcnn_jax.training.step import make_train_step
 
 
@@ -47,39 +56,22 @@ class Arguments:
 
 def train(config: ExperimentConfig, workdir: Path) -> None:
     """The whole story of a run."""
-    # ---- data ------------------------------------------------------------------------------------
-    dataset = config.data.build(config.data.train_split)
-    check_num_classes(dataset, config.model)
+    # ---- data, model, optimizer ------------------------------------------------------------------
     mesh = data_mesh()
-    check_divides(config.input.batch_size, mesh, "--input.batch-size")
-    count_object_slots(dataset, config.input)  # refuses before anything is written
-    plan = TrainPlan(dataset, config.input, seed=config.run.seed)
+    dataset, plan = open_data(config, mesh)
     num_steps = config.optimizer.schedule.num_steps(plan.steps_per_epoch)
-    report_left_out(dataset, plan)
-
-    # ---- model, optimizer, and the state to begin with -------------------------------------------
-    model = config.model.build()
     peak_rate = config.optimizer.peak(config.input.batch_size)
     learning_rate = config.optimizer.schedule.build(peak_rate, plan.steps_per_epoch)
     optimizer = config.optimizer.build(learning_rate)
-    variables = initial_variables(model, seed=config.run.seed)
-    if not has_checkpoint(workdir):
-        variables = first_weights(variables, config)
-    ema_decay = config.optimizer.ema_decay
-    state = create_state(
-        variables, optimizer, config.model.frozen_modules(), with_average=ema_decay is not None
-    )
-    state = replicate(state, mesh)
+    model = config.model.build()
 
-    # ---- go on where the last run stopped --------------------------------------------------------
-    run = Run(config=config, categories=tuple(dataset.categories), position=0)
+    # ---- the state to begin with, or where the last run stopped ----------------------------------
     checkpoints = Checkpoints(workdir, keep=config.run.keep_checkpoints)
-    if checkpoints.latest_step() is not None:
-        before = checkpoints.restore_run()
-        for change in check_same_run(before, run, workdir):
-            say(f"changed: {change}")
-        run = dataclasses.replace(run, position=before.position)
-        state = checkpoints.restore_state(state)
+    is_new = checkpoints.latest_step() is None
+    state = first_state(config, optimizer, mesh, needs_weights=is_new)
+    run = Run(config=config, categories=tuple(dataset.categories), position=0)
+    if not is_new:
+        state, run = resume(checkpoints, state, run, workdir)
     start = int(state.step)
     if start >= num_steps:
         say(f"{workdir}: training is done ({start} steps)")
@@ -91,7 +83,15 @@ def train(config: ExperimentConfig, workdir: Path) -> None:
     )
 
     # ---- the loop --------------------------------------------------------------------------------
-    step_fn = make_train_step(model, optimizer, mesh, seed=config.run.seed, ema_decay=ema_decay)
+    step_fn = make_train_step(
+        model,
+        optimizer,
+        mesh,
+        seed=config.run.seed,
+        ema_decay=config.optimizer.ema_decay,
+        micro_batches=config.run.micro_batches,
+        shard_state=config.run.shard_state,
+    )
     log = TrainingLog(
         workdir,
         start=start,
@@ -99,7 +99,7 @@ def train(config: ExperimentConfig, workdir: Path) -> None:
         every=config.run.log_every,
         images_per_step=config.input.batch_size,
         learning_rate=learning_rate,
-        writes=is_first_process(),
+        unlogged=run.unlogged,
     )
     batches = train_batches(
         dataset,
@@ -109,16 +109,74 @@ def train(config: ExperimentConfig, workdir: Path) -> None:
         process_index=jax.process_index(),
         process_count=jax.process_count(),
     )
-    for step in range(start, num_steps):
-        state, metrics = step_fn(state, shard_batch(next(batches), mesh))
-        log.add(step + 1, metrics)
-        if (step + 1) % config.run.checkpoint_every == 0 or step + 1 == num_steps:
-            check_finite(step + 1, metrics)
-            checkpoints.save(state, dataclasses.replace(run, position=batches.position))
-    batches.close()
-    log.close()
-    checkpoints.close()
+    with contextlib.closing(batches), contextlib.closing(log), Interruption(mesh) as interruption:
+        for step in range(start + 1, num_steps + 1):
+            batch = next(batches)
+            state, metrics = step_fn(state, shard_batch(batch, mesh))
+            log.add(metrics, image_shape=batch.images.shape)
+
+            stopped_by = interruption.signal_number()
+            saves = stopped_by or step == num_steps or step % config.run.checkpoint_every == 0
+            if saves or log.is_due():
+                if not state.finite:  # waits until the step is done
+                    failed = int(state.step) + 1
+                    run = dataclasses.replace(run, position=batches.position - 1 - step + failed)
+                    fail(workdir, state, run, dataset=dataset, metrics=log.metrics_of(failed))
+                checkpoints.check()
+            if log.is_due():
+                log.write()
+            if saves:
+                run = dataclasses.replace(run, position=batches.position, unlogged=log.unlogged())
+                checkpoints.save(state, run)
+            if stopped_by:
+                break
+        checkpoints.close()
+    if stopped_by:
+        name = signal.Signals(stopped_by).name
+        say(f"{name}: saved after step {step} of {num_steps}; the same command goes on from there")
+        sys.exit(128 + stopped_by)
     say(f"trained for {num_steps} steps; evaluate: python eval.py --workdir {workdir}")
+
+
+def open_data(config: ExperimentConfig, mesh: jax.sharding.Mesh) -> tuple[Dataset, TrainPlan]:
+    """The training images and their order; refuses, before anything is written, what cannot be."""
+    dataset = config.data.build(config.data.train_split)
+    check_num_classes(dataset, config.model)
+    check_divides(config.input.batch_size, mesh, micro_batches=config.run.micro_batches)
+    count_object_slots(dataset, config.input)
+    plan = TrainPlan(dataset, config.input, seed=config.run.seed)
+    report_left_out(dataset, plan)
+    return dataset, plan
+
+
+def first_state(
+    config: ExperimentConfig,
+    optimizer: optax.GradientTransformation,
+    mesh: jax.sharding.Mesh,
+    *,
+    needs_weights: bool,
+) -> TrainState:
+    """The state before the first step, or only one of the same shape."""
+    variables = initial_variables(config.model.build(), seed=config.run.seed)
+    if needs_weights:
+        variables = first_weights(variables, config)
+    with_average = config.optimizer.ema_decay is not None
+    frozen_modules = config.model.frozen_modules()
+    state = create_state(variables, optimizer, frozen_modules, with_average=with_average)
+    return place_state(state, mesh, sharded=config.run.shard_state)
+
+
+def resume(
+    checkpoints: Checkpoints, state: TrainState, run: Run, workdir: Path
+) -> tuple[TrainState, Run]:
+    """State and position of the checkpoint, if it is one of the same run."""
+    before = checkpoints.restore_run()
+    for change in check_same_run(before, run, workdir):
+        say(f"changed: {change}")
+    run = dataclasses.replace(run, position=before.position, unlogged=before.unlogged)
+    state = checkpoints.restore_state(state)
+    checkpoints.tidy()
+    return state, run
 
 
 def first_weights(variables: dict[str, Any], config: ExperimentConfig) -> dict[str, Any]:

@@ -1,7 +1,12 @@
 """Streams of batches: the plan says what is in a batch, grain makes batches ahead of their use."""
 
 import functools
+import multiprocessing
+import os
+import signal
 import sys
+import threading
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -34,6 +39,8 @@ class BatchStream(Iterator[Batch]):
         self._is_shared = config.num_workers > 0
         attempt = functools.partial(_attempt, make_batch, stop)
         self._batches = iter(_made_ahead(attempt, start=start, config=config))
+        # Workers take no signals: one that is forgotten would keep the main process from ending.
+        weakref.finalize(self, self._batches.close)
 
     def __next__(self) -> Batch:
         batch = next(self._batches)
@@ -186,6 +193,18 @@ def _made_ahead(
 def _prepare_worker(worker_index: int, worker_count: int) -> None:
     del worker_index, worker_count
     cv2.setNumThreads(0)  # the workers are the parallelism
+    # Ctrl-C and many schedulers signal workers as well. It is the main process that decides.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A main process that is killed cannot end its workers."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _rows_of_process(name: str, batch_size: int, index: int, count: int) -> slice:

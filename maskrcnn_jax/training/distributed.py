@@ -50,6 +50,8 @@ def start_processes(config: DistributedConfig) -> None:
     """
     if config.coordinator is None and not _launched_with_others() and not _may_be_tpu_pod():
         return
+    # It would take SIGTERM for itself, from here on; train.py has Interruption.
+    jax.config.update("jax_enable_preemption_service", False)
     try:
         jax.distributed.initialize(
             config.coordinator,

@@ -1,6 +1,5 @@
-"""The log of a run: a progress bar, TensorBoard files and JSON lines."""
+"""The log of a run: a progress bar, and a line every few steps."""
 
-import json
 import sys
 import time
 from collections.abc import Mapping
@@ -9,22 +8,20 @@ from pathlib import Path
 import jax
 import numpy as np
 import optax
-from jaxtyping import Array
-from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
-from maskrcnn_jax.errors import InputError
-from maskrcnn_jax.files import write_bytes
+from maskrcnn_jax.training.compilations import Compilations
+from maskrcnn_jax.training.distributed import is_first_process, say
+from maskrcnn_jax.training.log_files import LogFiles
 from maskrcnn_jax.training.step import Metrics
+
+Sums = tuple[tuple[str, float], ...]
 
 
 class TrainingLog:
-    """Averages metrics over the steps between two lines.
+    """Averages metrics over the steps between two lines. The first process writes.
 
-    One process of many ``writes``; the others only watch for numbers that are not finite.
-
-    ``WORKDIR/metrics.jsonl`` has one object for each line. Lines beyond ``start``, written by a
-    run that was cut off after its last checkpoint, are dropped, as those steps are done again.
+    ``unlogged`` is what a run that was stopped between two lines had noted of the next one.
     """
 
     def __init__(
@@ -36,19 +33,17 @@ class TrainingLog:
         every: int,
         images_per_step: int,
         learning_rate: optax.Schedule,
-        writes: bool,
+        unlogged: Sums,
     ) -> None:
-        self._every, self._num_steps = every, num_steps
+        self._step, self._num_steps, self._every = start, num_steps, every
         self._images_per_step, self._learning_rate = images_per_step, learning_rate
+        self._sums = dict(unlogged)  # and under "steps" their number
         self._pending: list[Metrics] = []
-        self._time = time.perf_counter()
-        self._writes = writes
-        if not writes:
-            return
-        self._path = workdir / "metrics.jsonl"
-        _truncate(self._path, start)
-        self._board = SummaryWriter(str(workdir / "tensorboard"), purge_step=start + 1)
+        self._time, self._steps_timed = time.perf_counter(), 0
+        self._compilations = Compilations()
+        self._files = LogFiles(workdir, start=start) if is_first_process() else None
         self._bar = tqdm(
+            disable=not is_first_process(),
             initial=start,
             total=num_steps,
             unit="step",
@@ -56,66 +51,57 @@ class TrainingLog:
             mininterval=0.5 if sys.stderr.isatty() else 30,
         )
 
-    def add(self, step: int, metrics: Metrics) -> None:
-        """Takes the metrics of finished step number ``step``, counted from 1."""
+    def add(self, metrics: Metrics, *, image_shape: tuple[int, ...]) -> None:
+        """Takes the metrics of one more step; tells when its program had to be compiled."""
+        self._step += 1
+        self._steps_timed += 1
         self._pending.append(metrics)
-        if self._writes:
-            self._bar.update()
-        if step % self._every and step != self._num_steps:
-            return
-        values = jax.tree.map(lambda *x: float(np.mean(x)), *jax.device_get(self._pending))
-        check_finite(step, values)
-        now = time.perf_counter()
-        rate = len(self._pending) * self._images_per_step / (now - self._time)
-        self._pending, self._time = [], now
-        if not self._writes:
-            return
+        self._bar.update()
+        if seconds := self._compilations.seconds_since_asked():
+            _, height, width, _ = image_shape
+            self._bar.clear()
+            say(f"step {self._step}: compiled in {seconds:.1f} s, for images of {height}x{width}")
+
+    def is_due(self) -> bool:
+        """Whether a line belongs behind the newest step."""
+        return self._step % self._every == 0 or self._step == self._num_steps
+
+    def metrics_of(self, step: int) -> dict[str, float]:
+        """The metrics of a step since the last line or the last ``unlogged``."""
+        metrics = jax.device_get(self._pending[step - self._step - 1])
+        return {name: float(value) for name, value in metrics.items()}
+
+    def unlogged(self) -> Sums:
+        """What the next line will need of the steps so far. Waits until these are done."""
+        for metrics in jax.device_get(self._pending):
+            for name, value in {**metrics, "steps": 1}.items():
+                self._sums[name] = self._sums.get(name, 0.0) + float(value)
+        self._pending = []
+        return tuple(self._sums.items())
+
+    def write(self) -> None:
+        """Writes a line: means over the steps since the one before."""
+        sums, now = dict(self.unlogged()), time.perf_counter()
+        steps = sums.pop("steps")
         line = {
-            "step": step,
-            **values,
-            "learning_rate": np.asarray(self._learning_rate(step - 1)).item(),
-            "images_per_second": rate,
+            **{name: value / steps for name, value in sums.items()},
+            "learning_rate": np.asarray(self._learning_rate(self._step - 1)).item(),
+            "images_per_second": self._steps_timed * self._images_per_step / (now - self._time),
+            "compilations": self._compilations.count,
         }
-        with self._path.open("a") as file:
-            file.write(json.dumps(line) + "\n")
-        for name, value in line.items():
-            if name != "step":
-                self._board.add_scalar(name, value, step)
+        self._sums, self._time, self._steps_timed = {}, now, 0
+        if self._files is not None:
+            self._files.write(self._step, line)
         self._bar.set_postfix_str(_summary(line))
+        self._compilations.seconds_since_asked()  # those for the learning rate are nobody's news
 
     def close(self) -> None:
-        if self._writes:
-            self._bar.close()
-            self._board.close()
+        self._bar.close()
+        if self._files is not None:
+            self._files.close()
 
 
-def check_finite(step: int, metrics: Mapping[str, Array | float]) -> None:
-    """Ends a run that has diverged, before a checkpoint of it is written."""
-    wrong = [name for name, value in metrics.items() if not np.isfinite(value)]
-    if wrong:
-        raise InputError(
-            f"step {step}: {', '.join(wrong)} is not finite. Lower --optimizer.learning-rate, "
-            "lengthen --optimizer.schedule.warmup-steps or set --optimizer.max-gradient-norm, "
-            "and check the boxes of the data."
-        )
-
-
-def _summary(line: dict[str, float]) -> str:
-    parts = ("loss", "rpn_objectness", "rpn_box", "roi_class", "roi_box", "roi_mask")
-    losses = " ".join(f"{name} {line[name]:.3f}" for name in parts if name in line)
+def _summary(line: Mapping[str, float]) -> str:
+    parts = [name for name in line if name == "loss" or name.startswith(("rpn_", "roi_"))]
+    losses = " ".join(f"{name} {line[name]:.3f}" for name in parts)
     return f"{losses}, {line['images_per_second']:.1f} images/s"
-
-
-def _truncate(path: Path, last_step: int) -> None:
-    if not path.exists():
-        return
-    lines = [line for line in path.read_text().splitlines() if _step(line) <= last_step]
-    write_bytes(path, "".join(line + "\n" for line in lines).encode())
-
-
-def _step(line: str) -> float:
-    """The step of a line; a line that was cut off while it was written belongs to none."""
-    try:
-        return json.loads(line)["step"]
-    except ValueError:
-        return float("inf")

@@ -23,26 +23,31 @@ TINY = (
     "--optimizer.schedule.warmup-steps 2 --run.checkpoint-every 2 --run.log-every 1"
 ).split()
 
+_DEVICES = "--xla_force_host_platform_device_count"
 Script = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="session")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Script:
+def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Variables for a script on one device."""
+    return {
+        "TFDS_DATA_DIR": str(tmp_path_factory.mktemp("tfds")),
+        "JAX_COMPILATION_CACHE_DIR": str(ROOT / ".jax_cache"),
+        "XLA_FLAGS": f"{_DEVICES}=1 --xla_backend_optimization_level=0",
+        "COLUMNS": "200",
+    }
+
+
+@pytest.fixture(scope="session")
+def run(environment: dict[str, str]) -> Script:
     """Runs a script of the repository; on one device unless told otherwise."""
-    cache = tmp_path_factory.mktemp("tfds")
 
     def run(script: str, *arguments: object, devices: int = 1) -> subprocess.CompletedProcess[str]:
-        environment = os.environ | {
-            "TFDS_DATA_DIR": str(cache),
-            "JAX_COMPILATION_CACHE_DIR": str(ROOT / ".jax_cache"),
-            "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices} "
-            "--xla_backend_optimization_level=0",
-            "COLUMNS": "200",
-        }
+        flags = environment["XLA_FLAGS"].replace(f"{_DEVICES}=1", f"{_DEVICES}={devices}")
         return subprocess.run(
             [sys.executable, script, *map(str, arguments)],
             cwd=ROOT,
-            env=environment,
+            env={**os.environ, **environment, "XLA_FLAGS": flags},
             capture_output=True,
             text=True,
             timeout=600,

@@ -54,9 +54,9 @@ def finish(processes):
 
 
 def lines(workdir):
-    """The log without what depends on the clock."""
+    """The log without what depends on the machine."""
     text = (workdir / "metrics.jsonl").read_text().splitlines()
-    return [{**json.loads(line), "images_per_second": None} for line in text]
+    return [{**json.loads(line), "images_per_second": 0, "compilations": 0} for line in text]
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,7 @@ def test_many_processes_do_what_one_does(alone, cache, tmp_path, count):
     assert all("trained for" not in text for text, _ in outputs[1:])
     for ours, expected in zip(lines(tmp_path), lines(alone), strict=True):
         assert ours.keys() == expected.keys()
-        for name in ours.keys() - {"images_per_second"}:
+        for name in ours:
             np.testing.assert_allclose(ours[name], expected[name], rtol=1e-5, err_msg=name)
     (run_a, variables_a), (run_b, variables_b) = load_trained(tmp_path), load_trained(alone)
     assert run_a == run_b
@@ -115,6 +115,21 @@ def test_when_one_is_lost_all_end_and_another_number_goes_on(run, cache, tmp_pat
     assert result.returncode == 0, result.stderr
     assert "steps 0 to" not in result.stdout
     assert [line["step"] for line in lines(tmp_path)] == list(range(1, 17))
+
+
+def test_a_signal_to_one_process_stops_all_after_the_same_step(cache, tmp_path):
+    processes = start(tmp_path, cache, 2, "--optimizer.schedule.epochs", "100")
+    deadline = time.monotonic() + 300
+    while not (tmp_path / "checkpoints/2").is_dir():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    processes[1].send_signal(signal.SIGTERM)
+    outputs = finish(processes)
+    assert [status for _, status in outputs] == [128 + signal.SIGTERM] * 2, outputs
+    last = lines(tmp_path)[-1]["step"]
+    assert 2 < last < 200
+    assert f"SIGTERM: saved after step {last} of 200" in outputs[0][0]
+    assert (tmp_path / "checkpoints" / str(last)).is_dir()
 
 
 @pytest.mark.parametrize("option", ["coordinator", "num-processes", "process-id"])

@@ -1,4 +1,7 @@
 import dataclasses
+import pathlib
+import resource
+import shutil
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +13,7 @@ from maskrcnn_jax.data.datasets import ShapesConfig
 from maskrcnn_jax.data.records import Category
 from maskrcnn_jax.errors import InputError
 from maskrcnn_jax.experiment import ExperimentConfig
+from maskrcnn_jax.training import checksums
 from maskrcnn_jax.training.checkpoint import Checkpoints, Run, check_same_run, load_trained
 from maskrcnn_jax.training.optimizer import ScheduleConfig, SGDConfig
 from maskrcnn_jax.training.sharding import data_mesh, replicate
@@ -166,6 +170,122 @@ def test_a_folder_that_is_no_checkpoint_is_refused(tmp_path):
     (tmp_path / "checkpoints" / "5").mkdir(parents=True)
     with pytest.raises(InputError, match="checkpoint"):
         load_trained(tmp_path)
+
+
+@pytest.fixture
+def two(saved, tmp_path):
+    """A work directory with whole checkpoints of the steps 2 and 3, and the newer one's folder."""
+    workdir = tmp_path / "run"
+    shutil.copytree(saved[0], workdir)
+    shutil.copytree(workdir / "checkpoints/3", workdir / "checkpoints/2")
+    return workdir, workdir / "checkpoints/3"
+
+
+def files_of(folder):
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def truncate(path):
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("spoil", [pathlib.Path.unlink, truncate, flip])
+def test_damage_to_any_file_is_found(spoil, two, capsys):
+    _, folder = two
+    orbax_only = {"_CHECKPOINT_METADATA", "commit_success.txt"}  # nothing of ours is in them
+    for path in files_of(folder):
+        if (path.name in orbax_only and path.parent == folder) or path.name == checksums.NAME:
+            continue
+        content = path.read_bytes()
+        spoil(path)
+        damage = checksums.find_damage(folder)
+        assert damage is not None
+        assert str(path.relative_to(folder)) in damage
+        path.write_bytes(content)
+        assert checksums.find_damage(folder) is None
+
+
+def test_the_one_before_a_damaged_checkpoint_is_used(two, saved, capsys):
+    workdir, folder = two
+    largest = max(files_of(folder), key=lambda path: path.stat().st_size)
+    flip(largest)
+    run, variables = load_trained(workdir)
+    said = capsys.readouterr().out
+    assert f"{folder} is damaged ({largest.relative_to(folder)} has changed since" in said
+    assert run == RUN
+    jax.tree.map(np.testing.assert_array_equal, variables, saved[1].variables())
+    assert folder.is_dir()  # who only reads leaves it alone
+
+    (folder / "checksums.json").write_text("[")
+    assert Checkpoints(workdir).latest_step() == 2
+    (folder.parent / "2/run/metadata").unlink()
+    with pytest.raises(InputError, match="every checkpoint is damaged"):
+        Checkpoints(workdir)
+
+
+def test_a_run_puts_a_damaged_checkpoint_aside_and_writes_it_again(two, capsys):
+    workdir, folder = two
+    (folder.parent / "4.orbax-checkpoint-tmp").mkdir()
+    (folder.parent / "1.old").mkdir()
+    for name in ("3.damaged", "3.damaged1"):
+        flip(folder / "run/metadata")
+        checkpoints = Checkpoints(workdir, keep=2)
+        assert checkpoints.latest_step() == 2
+        checkpoints.tidy()
+        assert f"{folder} is kept as {name}" in capsys.readouterr().out
+        checkpoints.save(random_state(0, step=3), RUN)
+        checkpoints.close()
+        assert checksums.find_damage(folder) is None
+    names = {path.name for path in folder.parent.iterdir()}
+    assert names == {"2", "3", "3.damaged", "3.damaged1"}
+
+
+def test_a_checkpoint_without_checksums_is_used(two):
+    workdir, folder = two
+    (folder / "checksums.json").unlink()
+    assert Checkpoints(workdir).latest_step() == 3
+
+
+def save_and_wait_for_an_error(checkpoints, state):
+    checkpoints.save(state, RUN)
+    while True:  # it arises in another thread
+        checkpoints.check()
+
+
+def test_a_full_disk_is_told_and_leaves_the_older_checkpoint_whole(two):
+    workdir, folder = two
+    checkpoints = Checkpoints(workdir)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5000, before[1]))
+    try:
+        with pytest.raises(InputError, match=r"checkpoints/9: .* cannot be written: File too la"):
+            save_and_wait_for_an_error(checkpoints, random_state(1, step=9))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert {path.name for path in folder.parent.iterdir()} == {"2", "3"}
+    assert Checkpoints(workdir).latest_step() == 3
+    checkpoints.save(random_state(1, step=9), RUN)
+    checkpoints.close()
+    assert Checkpoints(workdir).latest_step() == 9
+
+
+def test_what_is_saved_is_the_state_at_that_time(tmp_path):
+    """Whatever becomes of its memory, which the next step is given, while it is being written."""
+    state = replicate(random_state(2, step=5), data_mesh())
+    expected = jax.tree.map(np.array, state)
+    scramble = jax.jit(lambda tree: jax.tree.map(jnp.zeros_like, tree), donate_argnums=0)
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(state, RUN)
+    jax.block_until_ready(scramble(state))
+    checkpoints.close()
+    restored = Checkpoints(tmp_path).restore_state(random_state(1, step=0))
+    jax.tree.map(np.testing.assert_array_equal, restored, expected)
 
 
 def run_of(config):
