@@ -1,0 +1,1 @@
+"""Compiling ahead of time for TPU slices, on a machine that has none."""
