@@ -62,7 +62,8 @@ class Samples:
 
     ``labels`` is the class of the matched object, or K for background; ``matched`` is the index of
     that object among the image's ground truth (of no meaning for background). Only the first
-    ``max_positives`` entries (a number of the sampler) can be positive.
+    ``max_positives`` entries (a number of the sampler) can be positive. A cascade that matches its
+    samples anew keeps their places: positives may then be anywhere.
     """
 
     boxes: Float[Array, "*b s 4"]

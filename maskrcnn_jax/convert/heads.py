@@ -93,12 +93,14 @@ def like(tensors: Mapping[str, np.ndarray], model: Mapping[str, Any]) -> Tensors
 
 
 def class_layers(tensors: Mapping[str, Any]) -> frozenset[str]:
-    """Names of the arrays with outputs for each class."""
+    """Names of the arrays with outputs for each class. A cascade refines one box for all."""
     k = num_classes(tensors)
     return frozenset(
         name
         for name, x in tensors.items()
-        if (width := _CLASS_LAYERS.get(_layer(name))) and (k == 1 or x.shape[-1] > width)
+        if (width := _CLASS_LAYERS.get(_layer(name)))
+        and (k == 1 or x.shape[-1] > width)
+        and not re.fullmatch(r"roi/box_heads_\d+/deltas", name.rpartition("/")[0])
     )
 
 
@@ -110,8 +112,9 @@ def num_classes(tensors: Mapping[str, Any]) -> int:
 
 
 def num_stages(names: Iterable[str], kind: Literal["box", "mask"]) -> int:
-    """How many heads of a kind a cascade has; 0 for the names of a plain model."""
-    return len({m[1] for name in names if (m := re.match(rf"roi/{kind}_heads_(\d+)/", name))})
+    """How many heads of a kind a cascade has, by its last one; 0 for the names of a plain model."""
+    matches = (re.match(rf"roi/{kind}_heads_(\d+)/", name) for name in names)
+    return 1 + max((int(match[1]) for match in matches if match), default=-1)
 
 
 def _extend(k: int) -> Callable[[np.ndarray, int], np.ndarray]:

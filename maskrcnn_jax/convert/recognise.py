@@ -108,17 +108,15 @@ def recognise_model(weights: Weights) -> MaskRCNNConfig:
 
 
 def _model(weights: Weights, num_classes: int) -> MaskRCNNConfig:
-    tensors, num_stages = weights.tensors, heads.num_stages(weights.tensors, "box")
+    tensors = weights.tensors
+    num_stages = max(heads.num_stages(tensors, "box"), heads.num_stages(tensors, "mask"))
     standard = _CASCADES if num_stages else _MODELS
     model = standard[weights.naming.system](num_classes=num_classes, backbone=_resnet(weights))
     head = _first_head(weights, "box")
     num_deltas = tensors[f"{head}/deltas/bias"].size
-    if isinstance(model.roi, CascadeRoIHeadConfig) and (
-        (num_stages, num_deltas) != (len(model.roi.stages), 4)
-    ):
-        raise InputError(
-            f"{weights.where}: a cascade of {num_stages} stages with {num_deltas} deltas; those of "
-            f"{weights.naming.system} have {len(model.roi.stages)} stages and 4 deltas"
+    if isinstance(model.roi, CascadeRoIHeadConfig):
+        model = dataclasses.replace(
+            model, roi=_cascade(model.roi, weights, num_stages=num_stages, num_deltas=num_deltas)
         )
     box = dataclasses.replace(
         model.roi.box,
@@ -135,6 +133,20 @@ def _model(weights: Weights, num_classes: int) -> MaskRCNNConfig:
     )
     neck = dataclasses.replace(model.neck, channels=channels)
     return dataclasses.replace(model, neck=neck, roi=roi)
+
+
+def _cascade(
+    standard: CascadeRoIHeadConfig, weights: Weights, *, num_stages: int, num_deltas: int
+) -> CascadeRoIHeadConfig:
+    """The first stages of the standard."""
+    most = len(standard.stages)
+    if num_stages > most or num_deltas != 4:
+        raise InputError(
+            f"{weights.where}: a cascade of {num_stages} stages with {num_deltas} deltas; those of "
+            f"{weights.naming.system} have up to {most} stages and 4 deltas. Write a preset for it "
+            "and give --preset NAME"
+        )
+    return dataclasses.replace(standard, refinements=standard.refinements[: num_stages - 1])
 
 
 def _resnet(weights: Weights) -> ResNetConfig:
@@ -225,7 +237,10 @@ def _made_for(
     if weights.run is not None:
         return weights.run.config.model, _OF_BACKBONES if weights.only_backbone else ("",)
     if weights.naming.system in _MODELS and not weights.only_backbone:
-        return recognise_model(weights), ("",)
+        try:
+            return recognise_model(weights), ("",)
+        except InputError:  # the weights are parts of a model, or of one of the user's own
+            return None, ()
     standards = {
         detectron2.CAFFE2_BACKBONE.system: detectron2.model,
         detectron2.BACKBONE.system: torchvision.model,

@@ -55,7 +55,7 @@ class CascadeRoIHeadConfig:
     Detections have the boxes of the last stage. Their scores come from all: ``averaged`` are the
     "probabilities" of the classes (Detectron2) or their "logits" (MMDetection), and the masks of
     all mask heads. ``gradient_scale`` multiplies the gradient from every box head into the features
-    (Detectron2: one over the number of stages; MMDetection: 1).
+    (None: one over the number of stages, as in Detectron2; MMDetection: 1).
     """
 
     sampling: RoISamplingConfig = field(default_factory=RoISamplingConfig)
@@ -69,7 +69,7 @@ class CascadeRoIHeadConfig:
     )
     resample: bool = False
     averaged: Literal["probabilities", "logits"] = "probabilities"
-    gradient_scale: float = 1 / 3
+    gradient_scale: float | None = None
 
     def __post_init__(self):
         if not self.box.class_agnostic:
@@ -170,7 +170,8 @@ class CascadeRoIHead(nn.Module):
         """The losses of a stage, and its deltas."""
         config = self.config
         pooled = pool(features, samples.boxes, samples.valid, config=config.pooling)
-        pooled = scale_gradient(pooled, config.gradient_scale)
+        scale = config.gradient_scale
+        pooled = scale_gradient(pooled, 1 / len(config.stages) if scale is None else scale)
         logits, deltas = self.box_heads[stage.number](pooled)
         truth_boxes = jnp.take_along_axis(truth.boxes, samples.matched[..., None], axis=1)
         losses = box_losses(logits, deltas, samples, truth_boxes, config=stage.box)

@@ -89,7 +89,8 @@ def refined_proposals(
     """Samples with ``refined`` boxes, as that from which another draw chooses.
 
     Left out are boxes that have lost their area and samples that were an object's own box: that box
-    the draw adds again (MMDetection ``BBoxHead.refine_bboxes``).
+    the draw adds again (MMDetection ``BBoxHead.refine_bboxes``, which leaves out the added objects
+    alone, and not a proposal that is equal to one).
     """
     was_object = (samples.boxes == truth.boxes[samples.matched]).all(-1)
     was_object &= truth.valid[samples.matched]
@@ -112,7 +113,10 @@ def _match(boxes: Array, truth: GroundTruth, *, positive_from: float) -> Matches
 
 
 def only_positives(samples: Samples, *, num_classes: int, config: RoISamplingConfig) -> Samples:
-    """The entries of a batch of samples that can be positive, valid where they are."""
+    """The entries of a batch of drawn samples that can be positive, valid where they are.
+
+    Not for samples that were matched anew, whose positives may be anywhere.
+    """
     samples = jax.tree.map(lambda x: x[:, : config.max_positives], samples)
     positive = samples.valid & (samples.labels < num_classes)
     return dataclasses.replace(samples, valid=positive)

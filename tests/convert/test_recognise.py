@@ -10,6 +10,7 @@ import pytest
 import configs
 from maskrcnn_jax.backbones.resnet import ResNetConfig
 from maskrcnn_jax.convert import detectron2, mmdetection, torchvision
+from maskrcnn_jax.convert.loading import load_detector
 from maskrcnn_jax.convert.recognise import (
     export_notes,
     import_notes,
@@ -122,14 +123,32 @@ def test_a_cascade_without_masks_is_recognised(system):
     assert model.roi.mask is None
 
 
-def test_other_cascades_are_refused():
+def test_a_cascade_of_two_stages_is_recognised():
     tensors = state_dict("detectron2", small_cascade("detectron2"))
     two = {n: x for n, x in tensors.items() if ".box_head.2." not in n and "predictor.2." not in n}
-    with pytest.raises(InputError, match=r"some\.pth: a cascade of 2 stages with 4 deltas; those"):
-        recognise_model(from_state_dict(two, where="some.pth"))
+    model = recognise_model(from_state_dict(two, where="some.pth"))
+    assert model.roi.refinements == detectron2.cascade_model().roi.refinements[:1]
+
+
+def test_a_cascade_that_lacks_a_stage_in_between_is_one_of_all_stages():
+    tensors = state_dict("detectron2", small_cascade("detectron2"))
+    without = {n: x for n, x in tensors.items() if ".box_head.1." not in n}
+    weights = from_state_dict(without, where="some.pth")
+    with pytest.raises(InputError, match=r"(?s)Missing .*roi_heads\.box_head\.1\.fc1\.weight"):
+        load_detector(weights, recognise_model(weights))
+
+
+def test_other_cascades_are_refused():
+    tensors = state_dict("detectron2", small_cascade("detectron2"))
     tensors["roi_heads.box_predictor.0.bbox_pred.bias"] = np.zeros(12, np.float32)
-    with pytest.raises(InputError, match="a cascade of 3 stages with 12 deltas"):
+    with pytest.raises(InputError, match=r"some\.pth: a cascade of 3 stages with 12 deltas"):
         recognise_model(from_state_dict(tensors, where="some.pth"))
+
+
+def test_notes_do_not_refuse_parts_of_a_detector():
+    tensors = state_dict("detectron2", small_model())
+    parts = {name: x for name, x in tensors.items() if "box_predictor" not in name}
+    assert import_notes(from_state_dict(parts, where="some.pth"), small_model()) == []
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,10 @@ _LOSSES = {
     "roi_class": "loss_cls",
     "roi_box": "loss_box_reg",
     "roi_mask": "loss_mask",
+    # of a cascade
+    "roi_mask_0": "loss_mask",
+    **{f"roi_class_{stage}": f"loss_cls_stage{stage}" for stage in range(3)},
+    **{f"roi_box_{stage}": f"loss_box_reg_stage{stage}" for stage in range(3)},
 }
 
 # Arrays of detections: boxes, scores, labels, masks.
