@@ -205,17 +205,21 @@ def main() -> None:
     """Reads the command line: what else there is to give depends on the run."""
     options = sys.argv[1:]
     workdir, checkpoint, preset = cli.first_look(options)
+    if workdir is not None and checkpoint is not None:
+        raise InputError("give either --workdir or --init.checkpoint")
     if workdir is not None:
         cli.use_compilation_cache()
         evaluate_run(options, workdir)
     elif checkpoint is not None:
         cli.use_compilation_cache()
         evaluate_weights(options, checkpoint, preset)
-    elif any(option.startswith("--") and option not in ("--help", "-h") for option in options):
+    elif any(option.startswith(("--results", "--annotations")) for option in options):
         evaluate_files(options)
-    else:
+    elif not options or {"-h", "--help"} & {*options}:
         print(__doc__)
         sys.exit(0 if options else 2)
+    else:
+        raise InputError("give --workdir, --init.checkpoint, or --results with --annotations")
 
 
 if __name__ == "__main__":

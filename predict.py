@@ -79,6 +79,7 @@ def of_run(options: Sequence[str], workdir: Path) -> tuple[Arguments, Run, dict[
     arguments = cli.parse(
         RunArguments, options, prog="predict.py", description=__doc__, default=default
     )
+    find_images(arguments.images)  # refuses before the weights are read
     return arguments, *load_trained(workdir)
 
 
@@ -189,10 +190,11 @@ def as_text(counts: Counter) -> str:
 def main() -> None:
     """Reads the command line: what else there is to give depends on the weights."""
     options = sys.argv[1:]
-    if options in ([], ["-h"], ["--help"]):
+    workdir, checkpoint, preset = cli.first_look(options)
+    asks_for_help = bool({"-h", "--help"} & {*options})
+    if not options or (asks_for_help and workdir is checkpoint is None):
         print(__doc__)
         sys.exit(0 if options else 2)
-    workdir, checkpoint, preset = cli.first_look(options)
     cli.use_compilation_cache()
     if workdir is not None and checkpoint is None:
         predict(*of_run(options, workdir))
