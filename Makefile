@@ -1,5 +1,6 @@
 # make demo    train, evaluate and predict on procedural shapes (runs/demo)
 # make test    the tests
+# make test-slow  what takes long: a training, 25 kills, all device counts (more than an hour)
 # make check   lint, format, types
 # make parity  the numbers of torchvision, which it installs (6 GB, 2 minutes), and of the goldens
 PYTHON ?= python3
@@ -13,7 +14,7 @@ demo: .venv/installed
 test: .venv/installed-test
 	$(BIN)/python -m pytest
 
-# Trainings that take long; needs the data beside the repository.
+# The training needs the data beside the repository.
 test-slow: .venv/installed-test
 	$(BIN)/python -m pytest -s -o addopts= tests/slow
 

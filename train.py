@@ -4,8 +4,8 @@ The same command run again continues from the newest checkpoint in DIR, bit by b
 never stopped. ``python train.py PRESET --help`` lists all options.
 
 Exit status: 0 when training is done; 2 for what the user can mend, told in a message; 143 after
-SIGTERM and 130 after SIGINT (Ctrl-C), which save a checkpoint after the current step. A second
-signal ends the run at once.
+SIGTERM and 130 after SIGINT (Ctrl-C), which save a checkpoint after the current step. Before the
+first step, and a second time, they end the run at once.
 """
 
 import contextlib
@@ -109,7 +109,12 @@ def train(config: ExperimentConfig, workdir: Path) -> None:
         process_index=jax.process_index(),
         process_count=jax.process_count(),
     )
-    with contextlib.closing(batches), contextlib.closing(log), Interruption(mesh) as interruption:
+    with (
+        checkpoints,
+        contextlib.closing(batches),
+        contextlib.closing(log),
+        Interruption(mesh) as interruption,
+    ):
         for step in range(start + 1, num_steps + 1):
             batch = next(batches)
             state, metrics = step_fn(state, shard_batch(batch, mesh))
@@ -130,7 +135,6 @@ def train(config: ExperimentConfig, workdir: Path) -> None:
                 checkpoints.save(state, run)
             if stopped_by:
                 break
-        checkpoints.close()
     if stopped_by:
         name = signal.Signals(stopped_by).name
         say(f"{name}: saved after step {step} of {num_steps}; the same command goes on from there")

@@ -2,9 +2,12 @@
 
 import difflib
 import functools
+import os
 import sys
 from collections.abc import Callable, Iterable
-from typing import ParamSpec
+from typing import NoReturn, ParamSpec
+
+import jax
 
 P = ParamSpec("P")
 
@@ -29,6 +32,18 @@ def exits_on_input_error(main: Callable[P, None]) -> Callable[P, None]:
             main(*args, **kwargs)
         except (InputError, OSError) as error:  # an OSError names its file, too
             print(f"error: {error}", file=sys.stderr)
-            sys.exit(2)
+            _leave(2)
 
     return wrapped
+
+
+def _leave(status: int) -> NoReturn:
+    """Ends the program; one of many processes at once, for JAX would wait for the others to end.
+
+    They wait for this one, and learn in this way that it is lost.
+    """
+    if jax.distributed.is_initialized() and jax.process_count() > 1:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    sys.exit(status)

@@ -123,6 +123,20 @@ class Checkpoints:
         self.wait()
         self._checkpointer.close()
 
+    def __enter__(self) -> "Checkpoints":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Closes. After an error what is being written is finished, and the error goes on.
+
+        Unless there are other processes, which an error here keeps from doing their part.
+        """
+        if kind is None:
+            self.close()
+        elif jax.process_count() == 1:
+            with contextlib.suppress(InputError):
+                self.wait()
+
     def restore_run(self) -> Run:
         """What the checkpoint says of its run."""
         items = self._restore(run=ocp.args.JsonRestore())
@@ -175,7 +189,8 @@ class Checkpoints:
         except (OSError, ValueError) as error:
             if isinstance(error, ValueError) and _OS_ERROR not in str(error):
                 raise
-            checkpoint_folders.remove_unfinished(self._saving)
+            if jax.process_count() == 1:  # others may still be writing there
+                checkpoint_folders.remove_unfinished(self._saving)
             raise InputError(
                 f"{self._saving}: the checkpoint cannot be written: {_reason(error)}. Checkpoints "
                 "before it are whole; make room (or mend what is wrong with the folder) and run "

@@ -22,12 +22,9 @@ def write_checksums(folder: Path) -> None:
 
 
 def find_damage(folder: Path) -> str | None:
-    """Says which file is not as it was when the checksums were written; None where all are.
-
-    A folder without checksums passes.
-    """
+    """Says which file is not as it was when the checksums were written; None where all are."""
     if not (folder / NAME).exists():
-        return None
+        return f"{NAME} is missing"
     try:
         entries = json.loads((folder / NAME).read_bytes())
         for name, entry in entries.items():

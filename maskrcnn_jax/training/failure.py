@@ -49,15 +49,22 @@ def fail(
 
     ``state`` is as it was before the step, whose batch number is ``run.position``.
     """
-    folder = workdir / "failure"
     batch = global_batch(dataset, run.config.input, seed=run.config.run.seed, number=run.position)
+    told = message(workdir, step=int(state.step) + 1, metrics=metrics, batch=batch)
+    try:
+        _write(workdir / "failure", state, run, batch)
+    except (InputError, OSError) as error:
+        raise InputError(f"{told}\nBut batch and state could not be written: {error}") from None
+    raise InputError(told)
+
+
+def _write(folder: Path, state: TrainState, run: Run, batch: NamedBatch) -> None:
     if is_first_process():
         shutil.rmtree(folder, ignore_errors=True)
         write_batch(folder / "batch.npz", batch)
     checkpoints = Checkpoints(folder)
     checkpoints.save(state, run)
     checkpoints.close()
-    raise InputError(message(workdir, step=int(state.step) + 1, metrics=metrics, batch=batch))
 
 
 def global_batch(dataset: Dataset, config: InputConfig, *, seed: int, number: int) -> NamedBatch:
@@ -74,6 +81,7 @@ def global_batch(dataset: Dataset, config: InputConfig, *, seed: int, number: in
 def message(workdir: Path, *, step: int, metrics: Mapping[str, float], batch: NamedBatch) -> str:
     """What the user reads."""
     wrong = [name for name, value in metrics.items() if not math.isfinite(value)]
+    wrong = wrong or ["what the weights or running statistics would become"]
     are = "is" if len(wrong) == 1 else "are"
     values = ", ".join(f"{name} {value:.4g}" for name, value in metrics.items())
     return (

@@ -53,7 +53,7 @@ class Interruption:
         for other in _SIGNALS:
             signal.signal(other, signal.SIG_DFL)
         name = signal.Signals(number).name
-        os.write(2, f"\n{name}: saves after this step and ends; once more ends now\n".encode())
+        os.write(2, f"\n{name}: saves after a step and ends; once more ends now\n".encode())
 
     def _largest_of_all(self, number: int) -> jax.Array:
         numbers = np.full(jax.local_device_count(), number, np.int32)

@@ -40,8 +40,8 @@ def make_train_step(
     trained BatchNorm, which sees a part). With ``ema_decay`` the state's average of the weights
     follows. ``shard_state`` keeps the state divided over the devices (``place_state``).
 
-    A step with a metric that is not finite changes nothing in the state but ``finite``, and neither
-    do the steps after it, whose metrics are NaN.
+    A step with a metric or a new state that is not finite changes nothing in the state but
+    ``finite``, and neither do the steps after it, whose metrics are NaN.
     """
     global_gradients = _make_global_gradients(model, mesh, seed=seed, micro_batches=micro_batches)
 
@@ -52,9 +52,8 @@ def make_train_step(
         loss, norm = sum(losses.values()), optax.tree.norm(gradients)
         metrics = {"loss": loss, **losses, "gradient_norm": norm}
         metrics = {name: jnp.where(state.finite, x, jnp.nan) for name, x in metrics.items()}
-        finite = jnp.isfinite(jnp.stack(list(metrics.values()))).all()
-
         changed = _updated(state, gradients, statistics, optimizer=optimizer, ema_decay=ema_decay)
+        finite = _is_finite((metrics, changed.params, changed.opt_state, statistics))
         unchanged = dataclasses.replace(state, finite=jnp.zeros((), bool))
         state = jax.tree.map(partial(jnp.where, finite), changed, unchanged)
         shardings = state_shardings(state, mesh, sharded=shard_state)
@@ -152,6 +151,10 @@ def _updated(
         opt_state=opt_state,
         average=average,
     )
+
+
+def _is_finite(tree: Any) -> Array:
+    return jnp.stack([jnp.isfinite(x).all() for x in jax.tree.leaves(tree)]).all()
 
 
 def make_predict_step(

@@ -117,6 +117,16 @@ def test_when_one_is_lost_all_end_and_another_number_goes_on(run, cache, tmp_pat
     assert [line["step"] for line in lines(tmp_path)] == list(range(1, 17))
 
 
+def test_an_error_in_one_ends_the_others(cache, tmp_path):
+    (tmp_path / "metrics.jsonl").mkdir()  # which only the first process writes
+    started = time.monotonic()
+    (text, status), (_, other) = finish(start(tmp_path, cache, 2))
+    assert status == 2
+    assert "the log cannot be written" in text
+    assert other != 0
+    assert time.monotonic() - started < 200  # JAX itself would wait for 300
+
+
 def test_a_signal_to_one_process_stops_all_after_the_same_step(cache, tmp_path):
     processes = start(tmp_path, cache, 2, "--optimizer.schedule.epochs", "100")
     deadline = time.monotonic() + 300

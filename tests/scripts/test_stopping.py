@@ -105,4 +105,4 @@ def test_a_second_signal_ends_a_run_at_once():
     _, message = process.communicate(timeout=60)
     assert process.returncode == -signal.SIGINT
     assert time.monotonic() - start < 5
-    assert "SIGTERM: saves after this step" in message
+    assert "SIGTERM: saves after a step" in message

@@ -246,10 +246,22 @@ def test_a_run_puts_a_damaged_checkpoint_aside_and_writes_it_again(two, capsys):
     assert names == {"2", "3", "3.damaged", "3.damaged1"}
 
 
-def test_a_checkpoint_without_checksums_is_used(two):
+def test_a_copy_that_was_cut_off_is_damaged(two, capsys):
     workdir, folder = two
-    (folder / "checksums.json").unlink()
-    assert Checkpoints(workdir).latest_step() == 3
+    (folder / "checksums.json").unlink()  # written last
+    assert Checkpoints(workdir).latest_step() == 2
+    assert f"{folder} is damaged (checksums.json is missing)" in capsys.readouterr().out
+
+
+def test_an_error_lets_what_is_being_written_be_finished(tmp_path):
+    def run():
+        with Checkpoints(tmp_path) as checkpoints:
+            checkpoints.save(random_state(0, step=3), RUN)
+            raise InputError("a damaged image")
+
+    with pytest.raises(InputError, match="a damaged image"):
+        run()
+    assert Checkpoints(tmp_path).latest_step() == 3
 
 
 def save_and_wait_for_an_error(checkpoints, state):

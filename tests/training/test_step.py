@@ -122,6 +122,17 @@ def test_a_step_that_is_not_finite_changes_nothing_but_the_flag(trained):
     assert_same(dataclasses.replace(after, finite=before.finite), before)
 
 
+def test_a_step_to_weights_that_are_not_finite_is_not_taken(trained):
+    """Though its losses and gradients are."""
+    before = jax.tree.map(np.copy, trained[0])
+    momentum = next(x for x in jax.tree.leaves(before.opt_state) if x.ndim == 4)
+    momentum.flat[0] = np.inf
+    after, [metrics] = train([tiny.random_batch(0)], state=before)
+    assert np.isfinite(list(metrics.values())).all()
+    assert not after.finite
+    assert_same(dataclasses.replace(after, finite=before.finite), before)
+
+
 def test_after_a_failed_step_every_step_is_without_effect(trained):
     before = dataclasses.replace(trained[0], finite=np.asarray(False))
     after, log = train([tiny.random_batch(0)] * 2, state=before)
