@@ -1,6 +1,6 @@
 """Eight images of COCO learnt by heart: evidence that every part of training pulls its weight.
 
-Takes about 20 minutes on 2 CPU cores; run with ``make test-slow``.
+Takes about half an hour on 2 CPU cores; run with ``make test-slow``.
 """
 
 import json
