@@ -1,5 +1,6 @@
 """Scripts are run as a user runs them, in processes of their own."""
 
+import json
 import os
 import subprocess
 import sys
@@ -23,8 +24,17 @@ TINY = (
     "--optimizer.schedule.warmup-steps 2 --run.checkpoint-every 2 --run.log-every 1"
 ).split()
 
+# What of a line of the log depends on the machine.
+_OF_MACHINE = ("images_per_second", "compilations")
+
 _DEVICES = "--xla_force_host_platform_device_count"
 Script = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def log_lines(workdir: Path) -> list[dict]:
+    """The log without what depends on the machine."""
+    lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    return [{name: x for name, x in line.items() if name not in _OF_MACHINE} for line in lines]
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from tests.scripts.conftest import ROOT, TINY
+from tests.scripts.conftest import ROOT, TINY, log_lines
 
 DEADLINE = 600  # seconds
 
@@ -70,13 +70,6 @@ class StoppableRun:
 
     def output(self) -> str:
         return self._output.read_text()
-
-
-def log_lines(workdir: Path) -> list[dict]:
-    """The log without what depends on the machine."""
-    lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
-    machine = ("images_per_second", "compilations")
-    return [{name: x for name, x in line.items() if name not in machine} for line in lines]
 
 
 def logged_steps(workdir: Path) -> list[int]:

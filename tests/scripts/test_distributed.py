@@ -1,6 +1,5 @@
 """Several processes on this machine, each with its own device, as on several hosts."""
 
-import json
 import os
 import signal
 import socket
@@ -13,7 +12,7 @@ import numpy as np
 import pytest
 
 from maskrcnn_jax.training.checkpoint import load_trained
-from tests.scripts.conftest import ROOT, TINY
+from tests.scripts.conftest import ROOT, TINY, log_lines
 
 BATCH = ("--input.batch-size", "4", "--input.eval-batch-size", "4")
 TIMEOUT = 5  # seconds of silence after which a process is given up
@@ -53,12 +52,6 @@ def finish(processes):
     return [(process.communicate(timeout=500)[0], process.returncode) for process in processes]
 
 
-def lines(workdir):
-    """The log without what depends on the machine."""
-    text = (workdir / "metrics.jsonl").read_text().splitlines()
-    return [{**json.loads(line), "images_per_second": 0, "compilations": 0} for line in text]
-
-
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory):
     return tmp_path_factory.mktemp("tfds")
@@ -80,7 +73,7 @@ def test_many_processes_do_what_one_does(alone, cache, tmp_path, count):
     assert f"process {count - 1} of {count}: " in outputs[0][0]
     assert "trained for 2 steps" in outputs[0][0]
     assert all("trained for" not in text for text, _ in outputs[1:])
-    for ours, expected in zip(lines(tmp_path), lines(alone), strict=True):
+    for ours, expected in zip(log_lines(tmp_path), log_lines(alone), strict=True):
         assert ours.keys() == expected.keys()
         for name in ours:
             np.testing.assert_allclose(ours[name], expected[name], rtol=1e-5, err_msg=name)
@@ -109,12 +102,12 @@ def test_when_one_is_lost_all_end_and_another_number_goes_on(run, cache, tmp_pat
     assert time.monotonic() - killed < 10 * TIMEOUT
     assert "process 1 of 2: " in text  # its host
     assert "another task died" in text or "stopped sending heartbeats" in text
-    assert len(lines(tmp_path)) < 16
+    assert len(log_lines(tmp_path)) < 16
 
     result = run("train.py", "shapes", "--workdir", tmp_path, *TINY, *BATCH, *longer)
     assert result.returncode == 0, result.stderr
     assert "steps 0 to" not in result.stdout
-    assert [line["step"] for line in lines(tmp_path)] == list(range(1, 17))
+    assert [line["step"] for line in log_lines(tmp_path)] == list(range(1, 17))
 
 
 def test_an_error_in_one_ends_the_others(cache, tmp_path):
@@ -136,7 +129,7 @@ def test_a_signal_to_one_process_stops_all_after_the_same_step(cache, tmp_path):
     processes[1].send_signal(signal.SIGTERM)
     outputs = finish(processes)
     assert [status for _, status in outputs] == [128 + signal.SIGTERM] * 2, outputs
-    last = lines(tmp_path)[-1]["step"]
+    last = log_lines(tmp_path)[-1]["step"]
     assert 2 < last < 200
     assert f"SIGTERM: saved after step {last} of 200" in outputs[0][0]
     assert (tmp_path / "checkpoints" / str(last)).is_dir()

@@ -1,25 +1,18 @@
 """All recipes of docs/recipes.md that are options, at once, as a user gives them."""
 
-import json
 import shutil
 
 import jax
 import numpy as np
 
 from maskrcnn_jax.training.checkpoint import Checkpoints, load_trained
-from tests.scripts.conftest import TINY
+from tests.scripts.conftest import TINY, log_lines
 
 RECIPES = (
     "--input.jitter.scales 0.1 2.0 --input.jitter.size 64 64 --input.crop.probability 0.5 "
     "--input.colour.brightness 0.4 --input.copy-paste.probability 1 --input.repeat-threshold 0.9 "
     "--input.num-workers 1 --optimizer.ema-decay 0.9 --optimizer.max-gradient-norm 1"
 ).split()
-
-
-def _metrics(workdir):
-    lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
-    machine = ("images_per_second", "compilations")
-    return [{k: v for k, v in line.items() if k not in machine} for line in lines]
 
 
 def test_a_run_with_all_recipes_resumes_exactly_and_is_evaluated_by_its_average(run, tmp_path):
@@ -32,7 +25,7 @@ def test_a_run_with_all_recipes_resumes_exactly_and_is_evaluated_by_its_average(
     result = run("train.py", "shapes", "--workdir", resumed, *TINY, *RECIPES)
     assert result.returncode == 0, result.stderr
     assert f"steps {steps[0]} to {steps[-1]}" in result.stdout
-    assert _metrics(resumed) == _metrics(straight)
+    assert log_lines(resumed) == log_lines(straight)
 
     (_, average), (_, other) = load_trained(straight), load_trained(resumed)
     jax.tree.map(np.testing.assert_array_equal, average, other)

@@ -4,8 +4,7 @@ import math
 import numpy as np
 import pytest
 
-from tests.scripts.conftest import TINY
-from tests.scripts.stopped_runs import log_lines
+from tests.scripts.conftest import TINY, log_lines
 
 
 def _lines(workdir):

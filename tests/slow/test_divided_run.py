@@ -5,8 +5,7 @@ import shutil
 import numpy as np
 import pytest
 
-from tests.scripts.conftest import TINY
-from tests.scripts.stopped_runs import log_lines
+from tests.scripts.conftest import TINY, log_lines
 
 
 @pytest.fixture
