@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from tests.training.invariance import Case, close, outcomes
+from tests.training.invariance import Case, assert_close, outcomes
 
 COUNTS = (1, 2, 4, 8)
 TOLERANCES = {True: 1e-10, False: 1e-5}  # double and single precision
@@ -33,7 +33,9 @@ def test_training_is_the_same(name):
     cases = group(name)
     found = outcomes(cases)
     for case, outcome in zip(cases[1:], found[1:], strict=True):
-        worst = close(outcome["numbers"], found[0]["numbers"], tolerance=TOLERANCES[case.x64])
+        worst = assert_close(
+            outcome["numbers"], found[0]["numbers"], tolerance=TOLERANCES[case.x64]
+        )
         print(f"{case}: {worst:.1e}, {outcome['temporary bytes'] / 2**20:.0f} MiB")
         if not case.shard_state:
             assert outcome["collectives"] == {"all-reduce"}
@@ -49,7 +51,7 @@ def test_predictions_are_the_same():
         numbers, first = outcome["numbers"], found[0]["numbers"]
         for name in ("valid", "labels"):
             np.testing.assert_array_equal(numbers[name], first[name])
-        print(f"{case}: {close(numbers, first, tolerance=1e-5):.1e}")
+        print(f"{case}: {assert_close(numbers, first, tolerance=1e-5):.1e}")
         same = together.setdefault(case.batch_size // case.devices, numbers)
         for name, values in numbers.items():
             np.testing.assert_array_equal(values, same[name])

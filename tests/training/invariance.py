@@ -117,7 +117,7 @@ def predict(case: Case) -> dict[str, Any]:
     return {"numbers": vars(found), "collectives": collectives(program)}
 
 
-def close(
+def assert_close(
     numbers: dict[str, np.ndarray], expected: dict[str, np.ndarray], *, tolerance: float
 ) -> float:
     """Compares arrays by name, relative to their largest number or 1; returns what is worst."""

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.training.invariance import Case, close, outcomes
+from tests.training.invariance import Case, assert_close, outcomes
 
 WHOLE = Case()
 PARTS = Case(micro_batches=8)
@@ -21,7 +21,7 @@ def found():
 @pytest.mark.parametrize("case", [PARTS, DIVIDED], ids=["parts", "divided"])
 def test_micro_batches_devices_and_a_divided_state_change_nothing_but_rounding(found, case):
     """Random choices, clipping by the gradient's norm, momentum and average included."""
-    close(found[case]["numbers"], found[WHOLE]["numbers"], tolerance=1e-12)
+    assert_close(found[case]["numbers"], found[WHOLE]["numbers"], tolerance=1e-12)
 
 
 def test_micro_batches_need_less_memory(found):
