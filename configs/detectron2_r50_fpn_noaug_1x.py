@@ -14,7 +14,7 @@ import dataclasses
 from configs.detectron2_r50_fpn_3x import detectron2_r50_fpn_3x
 from configs.mask_rcnn_r50_fpn_1x import mask_rcnn_r50_fpn_1x
 from maskrcnn_jax.experiment import ExperimentConfig
-from maskrcnn_jax.roi.mask_head import FCNMaskHeadConfig
+from maskrcnn_jax.roi.mask.fcn import FCNMaskHeadConfig
 from maskrcnn_jax.roi.pooling import RoIAlignConfig
 
 

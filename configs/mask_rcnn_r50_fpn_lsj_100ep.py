@@ -20,7 +20,7 @@ from maskrcnn_jax.experiment import ExperimentConfig
 from maskrcnn_jax.maskrcnn import MaskRCNNConfig
 from maskrcnn_jax.necks.fpn import FPNConfig
 from maskrcnn_jax.norms import BatchNormConfig
-from maskrcnn_jax.roi.mask_head import FCNMaskHeadConfig
+from maskrcnn_jax.roi.mask.fcn import FCNMaskHeadConfig
 from maskrcnn_jax.roi.standard import StandardRoIHeadConfig
 from maskrcnn_jax.training.optimizer import ScheduleConfig, SGDConfig
 

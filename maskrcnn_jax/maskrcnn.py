@@ -84,7 +84,7 @@ class MaskRCNN(nn.Module):
 
         All images count: training batches are always full.
         """
-        rpn_keys, roi_keys = _split(keys)
+        rpn_keys, roi_keys = jax.vmap(jax.random.split, out_axes=1)(keys)
         features = self._features(batch)
         truth = batch.ground_truth
         rpn_losses, proposals = self.rpn.loss(features, batch.sizes, truth, rpn_keys)
@@ -115,8 +115,3 @@ def normalize(
     mean, std = jnp.asarray(config.mean, dtype), jnp.asarray(config.std, dtype)
     images = images if config.order == "rgb" else images[..., ::-1]
     return jnp.where(real[..., None], (images.astype(dtype) - mean) / std, 0)
-
-
-def _split(keys: Key[Array, " b"]) -> tuple[Array, Array]:
-    both = jax.vmap(jax.random.split)(keys)
-    return both[:, 0], both[:, 1]

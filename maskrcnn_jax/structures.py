@@ -1,7 +1,7 @@
 """The structures that flow through the detector. Units and frames are defined here, once.
 
 Shapes: b images, h w padded image size, g ground-truth slots, m n ground-truth bitmap size,
-p proposals, s sampled RoIs, d detections, k side of a predicted mask.
+p proposals, s sampled RoIs, d detections, k l sides of a predicted mask.
 
 Every structure is written for a batch; functions for one image see it without the leading b
 (``jax.vmap`` takes it away).
@@ -12,7 +12,11 @@ Every structure is written for a batch; functions for one image see it without t
 * ``valid`` is True for real entries. What lies under False may be garbage and changes nothing.
 """
 
+from typing import Any
+
 import flax.struct
+import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, UInt8
 
 
@@ -74,13 +78,42 @@ class Samples:
 
 @flax.struct.dataclass
 class Detections:
-    """Final detections, best first. ``masks`` are probabilities over the box of each detection.
+    """Final detections, best first.
 
-    A detector without a mask branch has ``masks`` of side 0.
+    Each of ``masks`` holds probabilities, spread evenly over the rectangle ``mask_frames[i]``
+    (XYXY), normally the detection's box. ``mask_scores`` says how good a mask is, which is the
+    ``score`` of the box unless a head judges masks. A detector without a mask branch has ``masks``
+    of side 0.
     """
 
     boxes: Float[Array, "*b d 4"]
     scores: Float[Array, "*b d"]
     labels: Int[Array, "*b d"]
-    masks: Float[Array, "*b d k k"]
+    masks: Float[Array, "*b d k l"]
+    mask_frames: Float[Array, "*b d 4"]
+    mask_scores: Float[Array, "*b d"]
     valid: Bool[Array, "*b d"]
+
+
+def abstract_batch(
+    num_images: int, size: tuple[int, int], *, num_slots: int, mask_size: int
+) -> Batch:
+    """Shapes and types of a batch of the input pipeline, without any contents."""
+    b, g, m = num_images, num_slots, mask_size
+    return Batch(
+        images=_array((b, *size, 3), jnp.uint8),
+        sizes=_array((b, 2), jnp.int32),
+        ground_truth=GroundTruth(
+            boxes=_array((b, g, 4), jnp.float32),
+            labels=_array((b, g), jnp.int32),
+            masks=_array((b, g, m, m), jnp.bool_),
+            mask_frames=_array((b, g, 4), jnp.float32),
+            valid=_array((b, g), jnp.bool_),
+        ),
+        indices=_array((b,), jnp.int32),
+        valid=_array((b,), jnp.bool_),
+    )
+
+
+def _array(shape: tuple[int, ...], dtype: Any) -> Any:
+    return jax.ShapeDtypeStruct(shape, dtype)

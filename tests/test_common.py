@@ -14,7 +14,7 @@ from maskrcnn_jax.errors import InputError
 from maskrcnn_jax.experiment import ExperimentConfig
 from maskrcnn_jax.roi.cascade import CascadeRoIHeadConfig
 from maskrcnn_jax.serialization import from_json, to_json
-from maskrcnn_jax.structures import Batch, GroundTruth
+from maskrcnn_jax.structures import abstract_batch
 from maskrcnn_jax.training.state import count_parameters, create_state
 
 PRESETS = configs.names()
@@ -33,27 +33,10 @@ def outputs(name, verb):
 
 @functools.cache  # presets that differ in their schedule alone share this
 def _outputs(model_config, verb, padded_size, mask_size):
-    batch, keys = empty_batch(padded_size, mask_size), jax.random.split(jax.random.key(0), 1)
+    batch = abstract_batch(1, padded_size, num_slots=7, mask_size=mask_size)
+    keys = jax.random.split(jax.random.key(0), 1)
     init = functools.partial(model_config.build().init_with_output, method=verb)
     return jax.eval_shape(init, keys[0], batch, *((keys,) if verb == "loss" else ()))
-
-
-def empty_batch(padded_size, mask_size, *, num_slots=7):
-    """One image, as the input pipeline would make it."""
-    truth = GroundTruth(
-        boxes=jnp.zeros((1, num_slots, 4)),
-        labels=jnp.zeros((1, num_slots), jnp.int32),
-        masks=jnp.zeros((1, num_slots, mask_size, mask_size), bool),
-        mask_frames=jnp.zeros((1, num_slots, 4)),
-        valid=jnp.zeros((1, num_slots), bool),
-    )
-    return Batch(
-        images=jnp.zeros((1, *padded_size, 3), jnp.uint8),
-        sizes=jnp.zeros((1, 2), jnp.int32),
-        ground_truth=truth,
-        indices=jnp.zeros(1, jnp.int32),
-        valid=jnp.ones(1, bool),
-    )
 
 
 def roi_losses(roi):

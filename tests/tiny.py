@@ -16,7 +16,7 @@ from maskrcnn_jax.necks.fpn import FPNConfig
 from maskrcnn_jax.norms import BatchNormConfig, FrozenBatchNormConfig
 from maskrcnn_jax.roi.box_head import BoxHeadConfig
 from maskrcnn_jax.roi.detections import DetectionConfig
-from maskrcnn_jax.roi.mask_head import FCNMaskHeadConfig
+from maskrcnn_jax.roi.mask.fcn import FCNMaskHeadConfig
 from maskrcnn_jax.roi.pooling import RoIAlignConfig
 from maskrcnn_jax.roi.sampling import RoISamplingConfig
 from maskrcnn_jax.roi.standard import StandardRoIHeadConfig

@@ -19,7 +19,7 @@ from maskrcnn_jax.errors import InputError
 from maskrcnn_jax.experiment import ExperimentConfig
 from maskrcnn_jax.maskrcnn import MaskRCNNConfig
 from maskrcnn_jax.roi.cascade import CascadeRoIHeadConfig
-from maskrcnn_jax.roi.mask_head import FCNMaskHeadConfig
+from maskrcnn_jax.roi.mask.fcn import FCNMaskHeadConfig
 from maskrcnn_jax.serialization import differences, to_json
 from maskrcnn_jax.training.checkpoint import Run
 from maskrcnn_jax.training.optimizer import ScheduleConfig, SGDConfig

@@ -18,8 +18,8 @@ from maskrcnn_jax.maskrcnn import MaskRCNNConfig
 from maskrcnn_jax.norms import FrozenBatchNormConfig
 from maskrcnn_jax.roi.box_head import BoxHeadConfig
 from maskrcnn_jax.roi.detections import DetectionConfig
-from maskrcnn_jax.roi.mask_head import FCNMaskHeadConfig
-from maskrcnn_jax.roi.mask_targets import MaskTargetConfig
+from maskrcnn_jax.roi.mask.fcn import FCNMaskHeadConfig
+from maskrcnn_jax.roi.mask.targets import MaskTargetConfig
 from maskrcnn_jax.roi.pooling import RoIAlignConfig
 from maskrcnn_jax.roi.standard import StandardRoIHeadConfig
 from maskrcnn_jax.rpn.anchors import AnchorConfig

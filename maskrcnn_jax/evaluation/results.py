@@ -36,7 +36,7 @@ def in_original_frame(
     ``resized`` is the (height, width) of the real pixels that the network saw, ``original`` that of
     the file. Each axis is scaled by its own exact ratio, then boxes are clipped to the image and
     those left without area dropped (Detectron2, modeling/postprocessing.py); masks are pasted into
-    the clipped boxes, or those in ``whole_pixels``. Invalid entries disappear here.
+    their frames, or those in ``whole_pixels``. Invalid entries disappear here.
     """
     (height, width), (resized_height, resized_width) = original, resized
     height, width = int(height), int(width)
@@ -44,13 +44,13 @@ def in_original_frame(
     boxes = np.clip(np.asarray(detections.boxes) * scale, 0, [width, height, width, height])
     has_area = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
     kept = np.flatnonzero(np.asarray(detections.valid) & has_area)
-    masks = np.asarray(detections.masks)
+    masks, frames = np.asarray(detections.masks), np.asarray(detections.mask_frames) * scale
     segmentations = None
     if masks.shape[-1]:
-        pasted = [(masks[i], boxes[i]) for i in kept]
+        pasted = [(masks[i], frames[i]) for i in kept]
         if paste == "whole_pixels":
-            pasted = [in_whole_pixels(mask, box) for mask, box in pasted]
-        segmentations = [rle.encode_pasted(m, b, height=height, width=width) for m, b in pasted]
+            pasted = [in_whole_pixels(*pair) for pair in pasted]
+        segmentations = [rle.encode_pasted(m, f, height=height, width=width) for m, f in pasted]
     return ImageDetections(
         boxes=boxes[kept],
         scores=np.asarray(detections.scores)[kept],

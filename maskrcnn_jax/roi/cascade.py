@@ -22,7 +22,7 @@ from maskrcnn_jax.losses import LossTerm
 from maskrcnn_jax.ops.gradient import scale_gradient
 from maskrcnn_jax.roi.box_head import BoxHeadConfig, box_losses
 from maskrcnn_jax.roi.detections import DetectionConfig, detect
-from maskrcnn_jax.roi.mask_head import FCNMaskHeadConfig
+from maskrcnn_jax.roi.mask import AnyMaskHeadConfig, FCNMaskHeadConfig
 from maskrcnn_jax.roi.pooling import RoIAlignConfig, pool
 from maskrcnn_jax.roi.sampling import (
     RoISamplingConfig,
@@ -61,7 +61,7 @@ class CascadeRoIHeadConfig:
     sampling: RoISamplingConfig = field(default_factory=RoISamplingConfig)
     pooling: RoIAlignConfig = field(default_factory=lambda: RoIAlignConfig(output_size=7))
     box: BoxHeadConfig = field(default_factory=lambda: BoxHeadConfig(class_agnostic=True))
-    mask: FCNMaskHeadConfig | None = field(default_factory=FCNMaskHeadConfig)
+    mask: AnyMaskHeadConfig | None = field(default_factory=FCNMaskHeadConfig)
     detections: DetectionConfig = field(default_factory=DetectionConfig)
     refinements: tuple[RefinementConfig, ...] = (
         RefinementConfig(positive_from=0.6, box_weights=(20.0, 20.0, 10.0, 10.0)),
@@ -112,13 +112,16 @@ class CascadeRoIHead(nn.Module):
     ) -> dict[str, LossTerm]:
         """Losses of all stages; their names end in the number of the stage, from 0."""
         stages = self.config.stages
-        keys = jax.vmap(lambda key: jax.random.split(key, len(stages)))(keys)
-        samples = self._draw(proposals, truth, keys[:, 0], stages[0])
-        losses, deltas = self._stage_losses(features, samples, truth, stages[0])
+        split = partial(jax.random.split, num=(2, len(stages)))
+        drawing_keys, mask_keys = jax.vmap(split, out_axes=2)(keys)  # each [stages, b]
+        samples = self._draw(proposals, truth, drawing_keys[0], stages[0])
+        losses, deltas = self._stage_losses(features, samples, truth, mask_keys[0], stages[0])
         for before, stage in itertools.pairwise(stages):
             boxes = self._refine(deltas, samples.boxes, sizes, before)
-            samples = self._next_samples(samples, boxes, truth, keys[:, stage.number], stage)
-            terms, deltas = self._stage_losses(features, samples, truth, stage)
+            samples = self._next_samples(samples, boxes, truth, drawing_keys[stage.number], stage)
+            terms, deltas = self._stage_losses(
+                features, samples, truth, mask_keys[stage.number], stage
+            )
             losses |= terms
         return losses
 
@@ -165,7 +168,12 @@ class CascadeRoIHead(nn.Module):
         return jax.vmap(again)(samples, boxes, truth)
 
     def _stage_losses(
-        self, features: Features, samples: Samples, truth: GroundTruth, stage: Stage
+        self,
+        features: Features,
+        samples: Samples,
+        truth: GroundTruth,
+        keys: Key[Array, " b"],
+        stage: Stage,
     ) -> tuple[dict[str, LossTerm], Float[Array, "b n 4"]]:
         """The losses of a stage, and its deltas."""
         config = self.config
@@ -177,7 +185,7 @@ class CascadeRoIHead(nn.Module):
         losses = box_losses(logits, deltas, samples, truth_boxes, config=stage.box)
         if stage.number < len(self.mask_heads):
             positives = only_positives(samples, num_classes=self.num_classes, config=stage.sampling)
-            losses |= self.mask_heads[stage.number].loss(features, positives, truth)
+            losses |= self.mask_heads[stage.number].loss(features, positives, truth, keys).terms
         return stage.named(losses), deltas
 
     def _refine(

@@ -73,10 +73,13 @@ def detect(
         num_outputs=config.max_detections,
     )
     boxes = jnp.where(kept.valid[:, None], boxes[kept.indices], 0)
+    scores = jnp.where(kept.valid, scores.reshape(-1)[kept.indices], 0)
     return Detections(
         boxes=boxes,
-        scores=jnp.where(kept.valid, scores.reshape(-1)[kept.indices], 0),
+        scores=scores,
         labels=jnp.where(kept.valid, labels[kept.indices], 0),
         masks=jnp.zeros((boxes.shape[0], 0, 0), boxes.dtype),
+        mask_frames=boxes,
+        mask_scores=scores,
         valid=kept.valid,
     )

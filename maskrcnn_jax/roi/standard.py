@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, Int, Key
 from maskrcnn_jax.losses import LossTerm
 from maskrcnn_jax.roi.box_head import BoxHeadConfig, box_losses
 from maskrcnn_jax.roi.detections import DetectionConfig, decode_boxes, detect
-from maskrcnn_jax.roi.mask_head import FCNMaskHeadConfig
+from maskrcnn_jax.roi.mask import AnyMaskHeadConfig, FCNMaskHeadConfig
 from maskrcnn_jax.roi.pooling import RoIAlignConfig, pool
 from maskrcnn_jax.roi.sampling import RoISamplingConfig, only_positives, sample_rois
 from maskrcnn_jax.structures import Detections, GroundTruth, Proposals
@@ -29,7 +29,7 @@ class StandardRoIHeadConfig:
     sampling: RoISamplingConfig = field(default_factory=RoISamplingConfig)
     pooling: RoIAlignConfig = field(default_factory=lambda: RoIAlignConfig(output_size=7))
     box: BoxHeadConfig = field(default_factory=BoxHeadConfig)
-    mask: FCNMaskHeadConfig | None = field(default_factory=FCNMaskHeadConfig)
+    mask: AnyMaskHeadConfig | None = field(default_factory=FCNMaskHeadConfig)
     detections: DetectionConfig = field(default_factory=DetectionConfig)
 
     def build(self, num_classes: int) -> "StandardRoIHead":
@@ -58,11 +58,12 @@ class StandardRoIHead(nn.Module):
         ``sizes`` plays no part: proposals lie inside their images.
         """
         config = self.config
+        sampling_keys, mask_keys = jax.vmap(jax.random.split, out_axes=1)(keys)
         samples = jax.vmap(
             lambda proposals, truth, key: sample_rois(
                 proposals, truth, key, num_classes=self.num_classes, config=config.sampling
             )
-        )(proposals, truth, keys)
+        )(proposals, truth, sampling_keys)
         pooled = pool(features, samples.boxes, samples.valid, config=config.pooling)
         logits, deltas = self.box_head(pooled)
         truth_boxes = jnp.take_along_axis(truth.boxes, samples.matched[..., None], axis=1)
@@ -70,7 +71,7 @@ class StandardRoIHead(nn.Module):
         if self.mask_head is None:
             return losses
         positives = only_positives(samples, num_classes=self.num_classes, config=config.sampling)
-        return losses | self.mask_head.loss(features, positives, truth)
+        return losses | self.mask_head.loss(features, positives, truth, mask_keys).terms
 
     def predict(
         self, features: Features, proposals: Proposals, sizes: Int[Array, "b 2"]

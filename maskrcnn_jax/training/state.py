@@ -11,7 +11,7 @@ import optax
 from flax.traverse_util import flatten_dict, unflatten_dict
 from jaxtyping import Array, Bool, Int
 
-from maskrcnn_jax.structures import Batch, GroundTruth
+from maskrcnn_jax.structures import abstract_batch
 from maskrcnn_jax.training.average import averaged_part
 
 Tree = Any  # nested dict of arrays
@@ -86,26 +86,11 @@ def count_parameters(tree: Tree) -> int:
 
 def initial_variables(model: nn.Module, *, seed: int) -> dict[str, Tree]:
     """Random variables of a detector; its forward pass is traced, but never run."""
+    # 64x64: every level of the pyramid has at least one cell.
+    shapes = abstract_batch(1, (64, 64), num_slots=0, mask_size=1)
 
     def init() -> dict[str, Tree]:
-        return dict(model.init(jax.random.key(seed), _smallest_batch(), method="predict"))
+        batch = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+        return dict(model.init(jax.random.key(seed), batch, method="predict"))
 
     return jax.jit(init)()
-
-
-def _smallest_batch() -> Batch:
-    """One 64x64 image without objects: every level of the pyramid has at least one cell."""
-    truth = GroundTruth(
-        boxes=jnp.zeros((1, 0, 4)),
-        labels=jnp.zeros((1, 0), jnp.int32),
-        masks=jnp.zeros((1, 0, 1, 1), bool),
-        mask_frames=jnp.zeros((1, 0, 4)),
-        valid=jnp.zeros((1, 0), bool),
-    )
-    return Batch(
-        images=jnp.zeros((1, 64, 64, 3), jnp.uint8),
-        sizes=jnp.full((1, 2), 64),
-        ground_truth=truth,
-        indices=jnp.zeros(1, jnp.int32),
-        valid=jnp.ones(1, bool),
-    )

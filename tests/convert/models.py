@@ -10,7 +10,7 @@ from flax.traverse_util import flatten_dict
 from maskrcnn_jax.convert import detectron2, mmdetection, torchvision
 from maskrcnn_jax.convert.weights import NAMINGS
 from maskrcnn_jax.maskrcnn import MaskRCNNConfig
-from maskrcnn_jax.roi.mask_head import FCNMaskHeadConfig
+from maskrcnn_jax.roi.mask.fcn import FCNMaskHeadConfig
 from maskrcnn_jax.training.state import initial_variables
 from tests.tiny import as_cascade, tiny_config
 

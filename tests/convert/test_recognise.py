@@ -24,7 +24,7 @@ from maskrcnn_jax.data.records import Category
 from maskrcnn_jax.errors import InputError
 from maskrcnn_jax.files import write_json
 from maskrcnn_jax.roi.cascade import CascadeRoIHeadConfig
-from maskrcnn_jax.roi.mask_head import FCNMaskHeadConfig
+from maskrcnn_jax.roi.mask.fcn import FCNMaskHeadConfig
 from maskrcnn_jax.training.state import initial_variables
 from tests.convert.models import (
     CASCADES,

@@ -12,6 +12,7 @@ from maskrcnn_jax.data.pipeline import count_object_slots, eval_batches, train_b
 from maskrcnn_jax.data.plan import TrainPlan, plan_evaluation
 from maskrcnn_jax.data.views import LargeScaleJitterConfig, RandomCropConfig
 from maskrcnn_jax.errors import InputError
+from maskrcnn_jax.structures import abstract_batch
 from tests.data.samples import index_only, make_config, random_dataset
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -33,6 +34,22 @@ def dataset():
     dataset = random_dataset(SIZES)
     labels = ((1,), (2,)) + ((0,),) * 8  # of which two are rare
     return dataclasses.replace(dataset, labels=labels)
+
+
+def test_abstract_batches_have_their_shapes(dataset):
+    jitter = LargeScaleJitterConfig(scales=(0.5, 1.5), size=(64, 64))
+    config = make_config(
+        batch_size=4, eval_batch_size=3, padded_sizes=((64, 96),), jitter=jitter, max_objects=7
+    )
+
+    def shapes(batch):
+        return jax.tree.map(lambda x: (x.shape, x.dtype), batch)
+
+    [batch] = take(train_batches(dataset, config, seed=0), 1)
+    expected = abstract_batch(4, (64, 64), num_slots=7, mask_size=config.mask_size)
+    assert shapes(batch) == shapes(expected)
+    [batch] = take(eval_batches(dataset, config), 1)
+    assert shapes(batch) == shapes(abstract_batch(3, (64, 96), num_slots=0, mask_size=0))
 
 
 def take(stream, count):

@@ -15,11 +15,14 @@ CATEGORIES = (Category(id=4, name="dog"), Category(id=10, name="cat"))
 
 def detections(*, side=7):
     boxes = [[9, 6, 45, 30], [80, 50, 95, 70], [90, 0, 99, 20], [0, 0, 1, 1]]
+    boxes, scores = np.array(boxes, np.float32), np.array([0.9, 0.8, 0.7, 0.6], np.float32)
     return Detections(
-        boxes=np.array(boxes, np.float32),
-        scores=np.array([0.9, 0.8, 0.7, 0.6], np.float32),
+        boxes=boxes,
+        scores=scores,
         labels=np.array([1, 0, 1, 0]),
         masks=np.ones((4, side, side), np.float32),
+        mask_frames=boxes.copy(),
+        mask_scores=scores.copy(),
         valid=np.array([True, True, True, False]),
     )
 
@@ -37,9 +40,13 @@ def test_boxes_are_scaled_by_axis_clipped_and_dropped_when_outside():
     np.testing.assert_array_equal(found.scores, np.float32([0.9, 0.8]))
 
 
-def test_masks_fill_their_clipped_boxes():
-    found = convert(detections())
-    for box, segmentation in zip(found.boxes, found.segmentations, strict=True):
+def test_masks_fill_what_of_their_frames_is_in_the_image():
+    """Which may be others than the boxes."""
+    given, scale = detections(), np.tile([175 / 90, 125 / 60], 2)
+    given.mask_frames[0] = [20, 10, 60, 50]
+    for box, segmentation in zip(
+        given.mask_frames[:2] * scale, convert(given).segmentations, strict=True
+    ):
         assert segmentation["size"] == list(ORIGINAL)
         x1, y1, x2, y2 = box
         centres_x, centres_y = np.arange(175) + 0.5, np.arange(125) + 0.5
@@ -54,6 +61,7 @@ def test_masks_fill_their_clipped_boxes():
 def test_garbage_in_invalid_entries_changes_nothing():
     clean, dirty = detections(), detections()
     dirty.boxes[3], dirty.scores[3], dirty.labels[3], dirty.masks[3] = np.nan, np.nan, -9, np.nan
+    dirty.mask_frames[3], dirty.mask_scores[3] = np.nan, np.nan
     for a, b in zip(
         jax.tree.leaves(vars(convert(clean))), jax.tree.leaves(vars(convert(dirty))), strict=True
     ):
@@ -142,7 +150,7 @@ def test_whole_pixels_are_torchvisions_paste(box):
 
     found = Detections(
         boxes=box[None], scores=np.ones(1), labels=np.zeros(1, int), masks=mask[None],
-        valid=np.ones(1, bool),
+        mask_frames=box[None], mask_scores=np.ones(1), valid=np.ones(1, bool),
     )  # fmt: skip
     size = (height, width)
     pasted = in_original_frame(found, resized=size, original=size, paste="whole_pixels")

@@ -13,7 +13,7 @@ from maskrcnn_jax.data.masks import framed_mask
 from maskrcnn_jax.evaluation import rle
 from maskrcnn_jax.evaluation.results import in_whole_pixels
 from maskrcnn_jax.ops.paste import paste_masks
-from maskrcnn_jax.roi.mask_targets import MaskTargetConfig, mask_targets
+from maskrcnn_jax.roi.mask.targets import MaskTargetConfig, mask_targets
 from maskrcnn_jax.structures import GroundTruth, Samples
 from tests.peers.cases import PASTED, outputs, pasted_case
 

@@ -13,7 +13,6 @@ from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
 import configs
-from maskrcnn_jax.data.pipeline import eval_batches, train_batches
 from maskrcnn_jax.data.views import LargeScaleJitterConfig
 from maskrcnn_jax.errors import InputError
 from maskrcnn_jax.training.aot import __main__ as command
@@ -24,12 +23,12 @@ from maskrcnn_jax.training.aot.cost import (
     collectives,
     measure,
 )
-from maskrcnn_jax.training.aot.programs import Program, abstract_batch, programs
+from maskrcnn_jax.training.aot.programs import Program, programs
 from maskrcnn_jax.training.aot.report import cost_row, heading, overflow_row
 from maskrcnn_jax.training.aot.topology import describe, slice_mesh
 from maskrcnn_jax.training.sharding import DATA_AXIS, data_mesh
 from tests import tiny
-from tests.data.samples import make_config, random_dataset
+from tests.data.samples import make_config
 
 # From programs that libtpu 0.0.42 compiled; attributes are left out.
 HLO = textwrap.dedent("""
@@ -158,21 +157,6 @@ def test_the_programs_are_one_for_each_padded_size():
     config = small_experiment()
     found = [(p.name, p.size, p.images_per_device) for p in programs(config, data_mesh())]
     assert found == [("train", (64, 64), 2), ("predict", (64, 96), 2)]
-
-
-def test_batches_have_the_shapes_of_the_input_pipeline():
-    config, dataset = small_experiment().input, random_dataset([(30, 40)] * 4)
-    train, predict = train_batches(dataset, config, seed=0), eval_batches(dataset, config)
-
-    def shapes(batch):
-        return jax.tree.map(lambda x: (x.shape, x.dtype), batch)
-
-    expected = abstract_batch(4, (64, 64), num_slots=7, mask_size=config.mask_size)
-    assert shapes(next(train)) == shapes(expected)
-    expected = abstract_batch(3, (64, 96), num_slots=0, mask_size=0)
-    assert shapes(next(predict)) == shapes(expected)
-    train.close()
-    predict.close()
 
 
 def test_the_command_fails_where_a_program_does_not_fit(monkeypatch, capsys):

@@ -1,8 +1,5 @@
 """The FCN mask head: a binary mask for every class of every RoI (Mask R-CNN, figure 4, right).
 
-A mask head has two verbs. ``loss(features, positives, truth)`` takes samples that are all positive
-where valid and returns loss terms; ``predict(features, detections)`` fills in their masks.
-
 Shapes: b images, s positives, d detections, n RoIs of all images, o pooled side, c channels, k side
 of the mask (2 * o), q classes (1 if class-agnostic, one more with the background).
 """
@@ -14,12 +11,12 @@ from dataclasses import dataclass, field
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Key
 
 from maskrcnn_jax.layers import Conv, full_precision
-from maskrcnn_jax.losses import LossTerm, binary_cross_entropy
 from maskrcnn_jax.norms import NormConfig
-from maskrcnn_jax.roi.mask_targets import MaskTargetConfig, mask_targets
+from maskrcnn_jax.roi.mask.losses import MaskLosses, mask_loss, select_class
+from maskrcnn_jax.roi.mask.targets import MaskTargetConfig, mask_targets
 from maskrcnn_jax.roi.pooling import RoIAlignConfig, pool
 from maskrcnn_jax.structures import Detections, GroundTruth, Samples
 
@@ -53,18 +50,24 @@ class FCNMaskHead(nn.Module):
     num_classes: int
 
     def loss(
-        self, features: Features, positives: Samples, truth: GroundTruth
-    ) -> dict[str, LossTerm]:
-        """Mask loss over the positive samples."""
+        self,
+        features: Features,
+        positives: Samples,
+        truth: GroundTruth,
+        keys: Key[Array, " b"],
+    ) -> MaskLosses:
+        """Mask loss over the positive samples. Nothing is drawn: ``keys`` play no part."""
+        del keys
+        labels = jnp.where(positives.valid, positives.labels, 0).reshape(-1)
         logits = self._logits(features, positives.boxes, positives.valid)
+        logits = select_class(logits, labels)  # [n, k, k]
         targets = jax.vmap(
             lambda truth, positives: mask_targets(
-                truth, positives, side=logits.shape[-2], config=self.config.targets
+                truth, positives, side=logits.shape[-1], config=self.config.targets
             )
         )(truth, positives)
-        labels, valid = positives.labels.reshape(-1), positives.valid.reshape(-1)
-        targets = targets.reshape(-1, *targets.shape[2:])
-        return {"roi_mask": mask_loss(logits, targets, labels, valid)}
+        term = mask_loss(logits, targets.reshape(logits.shape), positives.valid.reshape(-1))
+        return MaskLosses({"roi_mask": term}, logits.reshape(targets.shape))
 
     def predict(self, features: Features, detections: Detections) -> Detections:
         """The detections with the masks of their classes."""
@@ -110,25 +113,3 @@ class Upsample(nn.Module):
         n, h, _, w, _, d = patches.shape
         # The bias as in ``layers``: its gradient is a sum over all pixels.
         return (patches.reshape(n, 2 * h, 2 * w, d) + bias).astype(x.dtype)
-
-
-def mask_loss(
-    logits: Float[Array, "n k k q"],
-    targets: Float[Array, "n k k"],
-    labels: Int[Array, " n"],
-    valid: Bool[Array, " n"],
-) -> LossTerm:
-    """Binary cross entropy of each pixel, on the mask of the true class only."""
-    chosen = select_class(logits, jnp.where(valid, labels, 0))
-    counted = jnp.broadcast_to(valid[:, None, None], chosen.shape)
-    return binary_cross_entropy(chosen, targets.astype(chosen.dtype), counted)
-
-
-def select_class(
-    logits: Float[Array, "n k k q"], labels: Int[Array, " n"]
-) -> Float[Array, "n k k"]:
-    """The mask of each RoI's class, or the only mask."""
-    if logits.shape[-1] == 1:
-        return logits[..., 0]
-    chosen = labels[:, None, None, None] == jnp.arange(logits.shape[-1])
-    return jnp.where(chosen, logits, 0).sum(-1)  # its gradient is no scatter, unlike a gather's

@@ -1,7 +1,6 @@
 """The programs of a preset on devices that need not exist: steps, and the shapes they are given.
 
-Shapes: b images of all devices together, h w padded image size, g ground-truth slots, m side of a
-ground-truth bitmap. Nothing is allocated: neither weights nor images.
+Nothing is allocated: neither weights nor images.
 """
 
 from collections.abc import Iterator
@@ -9,14 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from maskrcnn_jax.data.sizes import Size
 from maskrcnn_jax.experiment import ExperimentConfig
-from maskrcnn_jax.structures import Batch, GroundTruth
+from maskrcnn_jax.structures import abstract_batch
 from maskrcnn_jax.training.sharding import DATA_AXIS, check_divides, state_shardings
 from maskrcnn_jax.training.state import create_state, initial_variables
 from maskrcnn_jax.training.step import make_predict_step, make_train_step
@@ -99,28 +97,6 @@ def predict_program(config: ExperimentConfig, mesh: Mesh, size: Size) -> Program
             _placed(variables, NamedSharding(mesh, P())),
             _placed(batch, NamedSharding(mesh, P(DATA_AXIS))),
         ),
-    )
-
-
-def abstract_batch(num_images: int, size: Size, *, num_slots: int, mask_size: int) -> Batch:
-    """Shapes and types of a batch of the input pipeline."""
-    b, g, m = num_images, num_slots, mask_size
-
-    def array(shape: tuple[int, ...], dtype: Any) -> Any:
-        return jax.ShapeDtypeStruct(shape, dtype)
-
-    return Batch(
-        images=array((b, *size, 3), jnp.uint8),
-        sizes=array((b, 2), jnp.int32),
-        ground_truth=GroundTruth(
-            boxes=array((b, g, 4), jnp.float32),
-            labels=array((b, g), jnp.int32),
-            masks=array((b, g, m, m), jnp.bool_),
-            mask_frames=array((b, g, 4), jnp.float32),
-            valid=array((b, g), jnp.bool_),
-        ),
-        indices=array((b,), jnp.int32),
-        valid=array((b,), jnp.bool_),
     )
 
 

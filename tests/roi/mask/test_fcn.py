@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from maskrcnn_jax.norms import BatchNormConfig, GroupNormConfig
-from maskrcnn_jax.roi.mask_head import FCNMaskHeadConfig, Upsample, mask_loss, select_class
+from maskrcnn_jax.roi.mask.fcn import FCNMaskHeadConfig, Upsample
+from maskrcnn_jax.roi.mask.losses import mask_loss, select_class
 from maskrcnn_jax.roi.pooling import RoIAlignConfig
 from maskrcnn_jax.structures import Detections, Samples
 from tests import tiny
@@ -29,9 +30,13 @@ def random_logits(seed, *, count=6, side=8, classes=K):
     }
 
 
+def class_loss(logits, targets, labels, valid):
+    return mask_loss(select_class(logits, labels), targets, valid)
+
+
 @jax.jit
 def loss_and_gradient(logits, targets, labels, valid):
-    return jax.value_and_grad(lambda x: mask_loss(x, targets, labels, valid).sum)(logits)
+    return jax.value_and_grad(lambda x: class_loss(x, targets, labels, valid).sum)(logits)
 
 
 @pytest.mark.parametrize("classes", [K, 1])
@@ -42,7 +47,7 @@ def test_the_loss_equals_the_slow_loop(classes):
         channel = int(given["labels"][i]) if classes > 1 else 0
         p = 1 / (1 + np.exp(-np.float64(given["logits"][i, :, :, channel])))
         expected -= np.where(given["targets"][i] > 0, np.log(p), np.log(1 - p)).sum()
-    loss = mask_loss(**given)
+    loss = class_loss(**given)
     np.testing.assert_allclose(loss.sum, expected, rtol=1e-5)
     assert loss.count == 4 * 8 * 8
 
@@ -77,7 +82,7 @@ def test_without_positives_the_loss_and_its_gradient_are_zero():
     loss, gradient = loss_and_gradient(**given)
     assert loss == 0
     assert not np.any(gradient)
-    assert mask_loss(**given).mean == 0
+    assert class_loss(**given).mean == 0
 
 
 def test_the_class_picks_the_mask():
@@ -129,6 +134,8 @@ def detections_of(samples):
         scores=jnp.ones(samples.labels.shape),
         labels=samples.labels,
         masks=jnp.zeros((*samples.labels.shape, 0, 0)),
+        mask_frames=samples.boxes,
+        mask_scores=jnp.ones(samples.labels.shape),
         valid=samples.valid,
     )
 
@@ -140,10 +147,11 @@ def test_loss_and_predict_share_parameters_with_every_norm(norm):
     key, detections = jax.random.key(0), detections_of(positives)
     loss = partial(head.init_with_output, method="loss")
     predict = partial(head.init_with_output, method="predict")
-    _, with_loss = jax.eval_shape(loss, key, features, positives, truth)
+    keys = tiny.image_keys(2)
+    losses, with_loss = jax.eval_shape(loss, key, features, positives, truth, keys)
     found, with_predict = jax.eval_shape(predict, key, features, detections)
     assert with_loss == with_predict
-    assert found.masks.shape == (2, 6, 8, 8)
+    assert found.masks.shape == losses.logits.shape == (2, 6, 8, 8)
     convs = [name for name in with_loss["params"] if name.startswith("conv")]
     assert convs == ["conv1", "conv2"]
     assert ("bias" in with_loss["params"]["conv1"]) == (norm is None)
@@ -183,13 +191,16 @@ def test_invalid_positives_may_hold_anything_and_are_not_in_the_statistics():
             features,
             samples,
             truth,
+            tiny.image_keys(2),
             method="loss",
             mutable=["batch_stats"],
         )
-        return losses["roi_mask"].mean, updates["batch_stats"]
+        return losses.terms["roi_mask"].mean, updates["batch_stats"]
 
     init = partial(head.init, method="loss")
-    variables = tiny.variables_like(init, jax.random.key(0), features, positives, truth)
+    variables = tiny.variables_like(
+        init, jax.random.key(0), features, positives, truth, tiny.image_keys(2)
+    )
     params, before = variables["params"], variables["batch_stats"]
     total = jax.jit(jax.value_and_grad(loss, has_aux=True))
     clean = total(params, before, positives, truth)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from maskrcnn_jax.roi.mask_targets import MaskTargetConfig, mask_targets
+from maskrcnn_jax.roi.mask.targets import MaskTargetConfig, mask_targets
 from maskrcnn_jax.structures import GroundTruth, Samples
 from tests import tiny
 
