@@ -22,9 +22,10 @@ _BLOCK = 1024  # a block's overlap matrix stays within 4 MB
 
 
 class Kept(NamedTuple):
-    """Indices of the kept boxes, best first. Entries that are not ``valid`` are 0."""
+    """Indices and scores of the kept boxes, best first. Entries that are not ``valid`` are 0."""
 
     indices: Int[Array, " k"]
+    scores: Float[Array, " k"]
     valid: Bool[Array, " k"]
 
 
@@ -69,7 +70,8 @@ def nms(
     zero = jnp.zeros((), num_valid.dtype)
     state = (zero, jnp.zeros(num_outputs, order.dtype), zero)
     _, kept, num_kept = jax.lax.while_loop(more_to_do, next_block, state)
-    return Kept(indices=kept, valid=jnp.arange(num_outputs) < num_kept)
+    is_kept = jnp.arange(num_outputs) < num_kept
+    return Kept(indices=kept, scores=jnp.where(is_kept, scores[kept], 0), valid=is_kept)
 
 
 def _suppresses(boxes: Array, labels: Array, a: Array, b: Array, iou_threshold: float) -> Array:

@@ -23,7 +23,7 @@ from maskrcnn_jax.ops.gradient import scale_gradient
 from maskrcnn_jax.roi.box_head import BoxHeadConfig, box_losses
 from maskrcnn_jax.roi.detections import DetectionConfig, detect
 from maskrcnn_jax.roi.mask import AnyMaskHeadConfig, FCNMaskHeadConfig
-from maskrcnn_jax.roi.pooling import RoIAlignConfig, pool
+from maskrcnn_jax.roi.pooling import PoolingConfig, RoIAlignConfig, pool
 from maskrcnn_jax.roi.sampling import (
     RoISamplingConfig,
     only_positives,
@@ -59,7 +59,7 @@ class CascadeRoIHeadConfig:
     """
 
     sampling: RoISamplingConfig = field(default_factory=RoISamplingConfig)
-    pooling: RoIAlignConfig = field(default_factory=lambda: RoIAlignConfig(output_size=7))
+    pooling: PoolingConfig = field(default_factory=lambda: RoIAlignConfig(output_size=7))
     box: BoxHeadConfig = field(default_factory=lambda: BoxHeadConfig(class_agnostic=True))
     mask: AnyMaskHeadConfig | None = field(default_factory=FCNMaskHeadConfig)
     detections: DetectionConfig = field(default_factory=DetectionConfig)

@@ -4,13 +4,13 @@ Shapes: n RoIs, k classes, k1 = k + 1 with background, q boxes of a RoI (k, or 1
 r = 4 * q deltas, d detections.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from maskrcnn_jax.ops import boxes as box_ops
-from maskrcnn_jax.ops.nms import nms
+from maskrcnn_jax.roi.suppression import AnyNMSConfig, NMSConfig
 from maskrcnn_jax.structures import Detections
 
 
@@ -18,12 +18,13 @@ from maskrcnn_jax.structures import Detections
 class DetectionConfig:
     """Of all boxes that score above ``score_threshold`` the best after NMS within each class.
 
-    Boxes with a side below ``min_side`` pixels are dropped before NMS. ``limit_shrinking`` is that
-    of ``ops.boxes.decode``.
+    With ``class_agnostic_nms`` boxes of all classes suppress each other. Boxes with a side below
+    ``min_side`` pixels are dropped before NMS. ``limit_shrinking`` is that of ``ops.boxes.decode``.
     """
 
     score_threshold: float = 0.05
-    iou_threshold: float = 0.5
+    nms: AnyNMSConfig = field(default_factory=NMSConfig)
+    class_agnostic_nms: bool = False
     max_detections: int = 100
     min_side: float = 0.0
     limit_shrinking: bool = False
@@ -64,22 +65,20 @@ def detect(
         candidates &= box_ops.is_nonempty(boxes, min_side=config.min_side)
     boxes = boxes.reshape(-1, 4)
     labels = jnp.tile(jnp.arange(num_classes), num_rois)
-    kept = nms(
+    kept = config.nms.build()(
         boxes,
         scores.reshape(-1),
         candidates.reshape(-1),
-        labels=labels,
-        iou_threshold=config.iou_threshold,
+        labels=None if config.class_agnostic_nms else labels,
         num_outputs=config.max_detections,
     )
     boxes = jnp.where(kept.valid[:, None], boxes[kept.indices], 0)
-    scores = jnp.where(kept.valid, scores.reshape(-1)[kept.indices], 0)
     return Detections(
         boxes=boxes,
-        scores=scores,
+        scores=kept.scores,
         labels=jnp.where(kept.valid, labels[kept.indices], 0),
         masks=jnp.zeros((boxes.shape[0], 0, 0), boxes.dtype),
         mask_frames=boxes,
-        mask_scores=scores,
+        mask_scores=kept.scores,
         valid=kept.valid,
     )

@@ -1,11 +1,12 @@
-"""Pooling of RoIs from a feature pyramid: level assignment and RoIAlign.
+"""Pooling RoIs from a feature pyramid: level assignment, and RoIAlign or RoIPool.
 
 Shapes: b images, n RoIs of an image, o pooled side, c channels.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from functools import partial
+from typing import Literal, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -14,11 +15,15 @@ from jaxtyping import Array, Bool, Float, Int
 
 from maskrcnn_jax.ops import boxes as box_ops
 from maskrcnn_jax.ops.roi_align import roi_align, roi_align_max
+from maskrcnn_jax.ops.roi_pool import roi_pool
 from maskrcnn_jax.ops.sampling_grid import Maps
 
 # A RoI of this side (in pixels of the input) belongs to this level (FPN paper, eq. 1).
 CANONICAL_SIDE = 224
 CANONICAL_LEVEL = 4
+
+# (pixels, boxes, maps) -> [n, o, o, c], as in ``ops.roi_align``.
+PoolingFunction: TypeAlias = Callable[[Array, Array, Maps], Array]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,13 +48,40 @@ class RoIAlignConfig:
                 "it is None (adaptive), which only the mean supports"
             )
 
+    def build(self, *, longest_side: int) -> PoolingFunction:
+        """For boxes up to ``longest_side``, in pixels of their maps."""
+        options = {"output_size": self.output_size, "half_pixel": self.half_pixel}
+        if self.reduction == "max":
+            return partial(roi_align_max, samples_per_cell=self.samples_per_cell, **options)
+        return partial(
+            roi_align,
+            samples_per_cell=self.samples_per_cell,
+            longest_side=longest_side,
+            **options,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RoIPoolConfig:
+    """Fast R-CNN's pooling: boxes rounded to pixels, the largest value of each cell."""
+
+    output_size: int
+    levels: tuple[int, ...] = (2, 3, 4, 5)
+
+    def build(self, *, longest_side: int) -> PoolingFunction:
+        """For boxes up to ``longest_side``, in pixels of their maps."""
+        return partial(roi_pool, output_size=self.output_size, longest_side=longest_side)
+
+
+PoolingConfig: TypeAlias = RoIAlignConfig | RoIPoolConfig
+
 
 def pool(
     features: Mapping[int, Float[Array, "b _ _ c"]],
     boxes: Float[Array, "b n 4"],
     valid: Bool[Array, "b n"],
     *,
-    config: RoIAlignConfig,
+    config: PoolingConfig,
 ) -> Float[Array, "b n o o c"]:
     """Pools every RoI from the level that suits its size. Invalid RoIs give finite values."""
     order = sorted(config.levels)
@@ -68,12 +100,10 @@ def pool(
         width=jnp.asarray(widths)[which],
     )
     scaled = boxes / (2.0 ** level[..., None]).astype(boxes.dtype)
-    pooled = _pool(
+    pooled = config.build(longest_side=int(max(*heights, *widths)))(
         pixels.reshape(-1, pixels.shape[-1]),
         scaled.reshape(-1, 4),
         jax.tree.map(jnp.ravel, places),
-        config=config,
-        longest_side=int(max(*heights, *widths)),
     )
     return pooled.reshape(*boxes.shape[:2], *pooled.shape[1:])
 
@@ -83,26 +113,3 @@ def assign_levels(boxes: Float[Array, "*n 4"], *, lowest: int, highest: int) -> 
     side = jnp.sqrt(box_ops.area(boxes))
     level = jnp.floor(CANONICAL_LEVEL + jnp.log2(side / CANONICAL_SIDE + 1e-8))
     return jnp.clip(level, lowest, highest).astype(jnp.int32)
-
-
-def _pool(
-    pixels: Array, boxes: Array, maps: Maps, *, config: RoIAlignConfig, longest_side: int
-) -> Array:
-    if config.reduction == "max" and config.samples_per_cell is not None:
-        return roi_align_max(
-            pixels,
-            boxes,
-            maps,
-            output_size=config.output_size,
-            samples_per_cell=config.samples_per_cell,
-            half_pixel=config.half_pixel,
-        )
-    return roi_align(
-        pixels,
-        boxes,
-        maps,
-        output_size=config.output_size,
-        samples_per_cell=config.samples_per_cell,
-        half_pixel=config.half_pixel,
-        longest_side=longest_side,
-    )

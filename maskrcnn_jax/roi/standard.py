@@ -15,7 +15,7 @@ from maskrcnn_jax.losses import LossTerm
 from maskrcnn_jax.roi.box_head import BoxHeadConfig, box_losses
 from maskrcnn_jax.roi.detections import DetectionConfig, decode_boxes, detect
 from maskrcnn_jax.roi.mask import AnyMaskHeadConfig, FCNMaskHeadConfig
-from maskrcnn_jax.roi.pooling import RoIAlignConfig, pool
+from maskrcnn_jax.roi.pooling import PoolingConfig, RoIAlignConfig, pool
 from maskrcnn_jax.roi.sampling import RoISamplingConfig, only_positives, sample_rois
 from maskrcnn_jax.structures import Detections, GroundTruth, Proposals
 
@@ -27,7 +27,7 @@ class StandardRoIHeadConfig:
     """``mask`` None leaves the mask branch out: a Faster R-CNN."""
 
     sampling: RoISamplingConfig = field(default_factory=RoISamplingConfig)
-    pooling: RoIAlignConfig = field(default_factory=lambda: RoIAlignConfig(output_size=7))
+    pooling: PoolingConfig = field(default_factory=lambda: RoIAlignConfig(output_size=7))
     box: BoxHeadConfig = field(default_factory=BoxHeadConfig)
     mask: AnyMaskHeadConfig | None = field(default_factory=FCNMaskHeadConfig)
     detections: DetectionConfig = field(default_factory=DetectionConfig)

@@ -6,7 +6,8 @@ Needs torch and torchvision, which the tests themselves do not:
 
 Three tests of Detectron2 compare losses of freshly initialised heads with fixed numbers. The heads
 below draw their weights in Detectron2's order from the same seeds, so that those numbers hold for
-what they put out. The masks pasted by torchvision are kept as sums over rows and over columns.
+what they put out. The masks pasted by torchvision are kept as sums over rows and over columns; its
+RoIPool and the gradient of it are whole numbers.
 """
 
 from pathlib import Path
@@ -16,9 +17,16 @@ import torch
 import torchvision
 from torch import nn
 from torchvision.models.detection.roi_heads import paste_masks_in_image
-from torchvision.ops import roi_align
+from torchvision.ops import roi_align, roi_pool
 
-from tests.peers.cases import HEADS_BOXES, HEADS_LABELS, HEADS_SIZES, PASTED, pasted_case
+from tests.peers.cases import (
+    HEADS_BOXES,
+    HEADS_LABELS,
+    HEADS_SIZES,
+    PASTED,
+    pasted_case,
+    roi_pool_case,
+)
 
 OUT = Path(__file__).with_name("outputs.npz")
 CHANNELS, STRIDE, NUM_CLASSES = 1024, 16, 80
@@ -145,9 +153,20 @@ def pasted() -> dict[str, torch.Tensor]:
     return sums
 
 
+def pooled() -> dict[str, torch.Tensor]:
+    images, rois, weights = map(torch.tensor, roi_pool_case())
+    with torch.enable_grad():
+        found = roi_pool(images.requires_grad_(), rois, 7)
+        (found * weights).sum().backward()
+    return {
+        "roi_pool": found.detach().to(torch.int8),
+        "roi_pool_gradient": images.grad.to(torch.int16),
+    }
+
+
 if __name__ == "__main__":
     print(f"torch {torch.__version__}, torchvision {torchvision.__version__}")
     with torch.no_grad():
-        outputs = fast_rcnn() | rpn() | roi_heads() | pasted()
+        outputs = fast_rcnn() | rpn() | roi_heads() | pasted() | pooled()
     np.savez_compressed(OUT, **{name: value.numpy() for name, value in outputs.items()})
     print(f"{OUT}: {OUT.stat().st_size} bytes")

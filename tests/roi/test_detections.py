@@ -7,10 +7,15 @@ import numpy as np
 import pytest
 
 from maskrcnn_jax.roi.detections import DetectionConfig, decode_boxes, detect
+from maskrcnn_jax.roi.suppression import (
+    GaussianSoftNMSConfig,
+    LinearSoftNMSConfig,
+    NMSConfig,
+)
 from tests import tiny
 
 K, NUM_ROIS = 4, 25
-CONFIG = DetectionConfig(score_threshold=0.15, iou_threshold=0.4, max_detections=30)
+CONFIG = DetectionConfig(score_threshold=0.15, nms=NMSConfig(iou_threshold=0.4), max_detections=30)
 
 
 @partial(jax.jit, static_argnames="config")
@@ -33,30 +38,62 @@ def slow_iou(a, b):
 
 
 def slow_detections(probabilities, boxes, valid, config=CONFIG):
-    """Class after class: from the best score down, keep what no kept box overlaps too much."""
+    """From the best score down: keep a box, then lower the scores of those that it overlaps."""
+
+    def factor(overlap):
+        match config.nms:
+            case NMSConfig(iou_threshold=threshold):
+                return 0 if overlap > threshold else 1
+            case LinearSoftNMSConfig(iou_threshold=threshold):
+                return 1 - overlap if overlap > threshold else 1
+            case GaussianSoftNMSConfig(sigma=sigma):
+                return np.exp(-(overlap**2) / sigma)
+
+    left = [
+        [probabilities[i, label], label, boxes[i, label % boxes.shape[1]]]
+        for i, label in np.ndindex(NUM_ROIS, K)
+        if valid[i] and probabilities[i, label] > config.score_threshold
+    ]
     found = []
-    for label in range(K):
-        kept = []
-        for i in np.argsort(-probabilities[:, label], kind="stable"):
-            box = boxes[i, label % boxes.shape[1]]
-            if not valid[i] or probabilities[i, label] <= config.score_threshold:
-                continue
-            if all(slow_iou(box, other) <= config.iou_threshold for other in kept):
-                kept.append(box)
-                found.append((probabilities[i, label], label, box))
-    return sorted(found, key=lambda d: -d[0])[: config.max_detections]
+    while left and len(found) < config.max_detections:
+        best = left.pop(int(np.argmax([score for score, _, _ in left])))
+        found.append(best)
+        for other in left:
+            if config.class_agnostic_nms or other[1] == best[1]:
+                other[0] = other[0] * factor(slow_iou(other[2], best[2]))
+        left = [other for other in left if other[0] > getattr(config.nms, "min_score", 0)]
+    return found
 
 
 @pytest.mark.parametrize("boxes_per_roi", [K, 1])
 @pytest.mark.parametrize("seed", range(4))
 def test_detections_equal_the_slow_loop(seed, boxes_per_roi):
-    rois = random_rois(seed, boxes_per_roi=boxes_per_roi)
-    found, expected = jit_detect(*rois), slow_detections(*rois)
+    check_against_the_slow_loop(random_rois(seed, boxes_per_roi=boxes_per_roi), CONFIG)
+
+
+@pytest.mark.parametrize("class_agnostic", [False, True])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        NMSConfig(iou_threshold=0.4),
+        LinearSoftNMSConfig(iou_threshold=0.2, min_score=0.1),
+        GaussianSoftNMSConfig(sigma=0.3, min_score=0.1),
+    ],
+)
+def test_every_kind_of_nms_equals_the_slow_loop(kind, class_agnostic):
+    config = dataclasses.replace(CONFIG, nms=kind, class_agnostic_nms=class_agnostic)
+    for seed in range(3):
+        check_against_the_slow_loop(random_rois(seed), config)
+
+
+def check_against_the_slow_loop(rois, config):
+    found, expected = jit_detect(*rois, config=config), slow_detections(*rois, config=config)
     scores, labels, boxes = (np.array(x) for x in zip(*expected, strict=True))
     count = len(expected)
-    assert 5 < count <= len(found.valid) == 30
+    assert 3 < count <= len(found.valid) == 30
     np.testing.assert_array_equal(found.valid, np.arange(30) < count)
-    np.testing.assert_array_equal(found.scores[:count], scores)
+    np.testing.assert_allclose(found.scores[:count], scores, rtol=1e-5)
+    np.testing.assert_array_equal(found.mask_scores, found.scores)
     np.testing.assert_array_equal(found.labels[:count], labels)
     np.testing.assert_array_equal(found.boxes[:count], boxes)
 

@@ -5,10 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from maskrcnn_jax.roi.pooling import RoIAlignConfig, assign_levels, pool
+from maskrcnn_jax.roi.pooling import RoIAlignConfig, RoIPoolConfig, assign_levels, pool
 
 HEIGHT, WIDTH = 256, 320
 CONFIG = RoIAlignConfig(output_size=4, samples_per_cell=2)
+POOL = RoIPoolConfig(output_size=4)
 
 
 def pyramid(value):
@@ -42,9 +43,10 @@ def test_levels_change_at_224_times_powers_of_two(side, level):
         assert assign_levels(box, lowest=2, highest=5) == level
 
 
-def test_rois_are_read_from_the_level_of_their_size():
-    boxes = random_rois(0)
-    pooled = jit_pool(pyramid(lambda level, y, x: level + 0 * x), boxes, np.ones((2, 12), bool))
+@pytest.mark.parametrize("config", [CONFIG, POOL])
+def test_rois_are_read_from_the_level_of_their_size(config):
+    boxes, features = random_rois(0), pyramid(lambda level, y, x: level + 0 * x)
+    pooled = jit_pool(features, boxes, np.ones((2, 12), bool), config=config)
     levels = assign_levels(jnp.asarray(boxes), lowest=2, highest=5)
     assert pooled.shape == (2, 12, 4, 4, 1)
     assert len(np.unique(levels)) > 1
@@ -77,9 +79,8 @@ def test_the_maximum_of_a_ramp_is_its_last_sample():
 
 
 @pytest.mark.parametrize("garbage", [np.nan, np.inf, -1e30, 1e30])
-@pytest.mark.parametrize("samples", [2, None])
-def test_invalid_rois_may_hold_anything(garbage, samples):
-    config = RoIAlignConfig(output_size=4, samples_per_cell=samples)
+@pytest.mark.parametrize("config", [CONFIG, RoIAlignConfig(output_size=4), POOL])
+def test_invalid_rois_may_hold_anything(garbage, config):
     boxes, valid = random_rois(3), np.arange(12) < np.array([[12], [7]])
     rng = np.random.default_rng(0)
     features = pyramid(lambda level, y, x: rng.normal(size=x.shape))
@@ -100,3 +101,12 @@ def test_invalid_rois_may_hold_anything(garbage, samples):
 def test_the_maximum_needs_a_number_of_samples():
     with pytest.raises(ValueError, match=r"samples_per_cell.*None \(adaptive\)"):
         RoIAlignConfig(output_size=7, reduction="max")
+
+
+def test_the_pooled_maximum_of_a_ramp_is_its_last_column():
+    boxes, level = random_rois(4), 3
+    config = RoIPoolConfig(output_size=4, levels=(level,))
+    pooled = jit_pool(pyramid(lambda level, y, x: x), boxes, np.ones((2, 12), bool), config=config)
+    right = (np.round(boxes[..., 2] / 2**level) + 0.5) * 2**level
+    assert (right < WIDTH).all()
+    np.testing.assert_array_equal(pooled[..., -1, 0], np.tile(right[..., None], 4))

@@ -17,7 +17,7 @@ from maskrcnn_jax.layers import Conv, full_precision
 from maskrcnn_jax.norms import NormConfig
 from maskrcnn_jax.roi.mask.losses import MaskLosses, mask_loss, select_class
 from maskrcnn_jax.roi.mask.targets import MaskTargetConfig, mask_targets
-from maskrcnn_jax.roi.pooling import RoIAlignConfig, pool
+from maskrcnn_jax.roi.pooling import PoolingConfig, RoIAlignConfig, pool
 from maskrcnn_jax.structures import Detections, GroundTruth, Samples
 
 Features = Mapping[int, Float[Array, "b _ _ c"]]
@@ -33,7 +33,7 @@ class FCNMaskHeadConfig:
     anything.
     """
 
-    pooling: RoIAlignConfig = field(default_factory=lambda: RoIAlignConfig(output_size=14))
+    pooling: PoolingConfig = field(default_factory=lambda: RoIAlignConfig(output_size=14))
     num_convs: int = 4
     channels: int = 256
     norm: NormConfig | None = None
