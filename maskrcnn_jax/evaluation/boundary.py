@@ -15,7 +15,7 @@ from pycocotools.cocoeval import COCOeval
 
 from maskrcnn_jax.evaluation import rle
 
-# Of the image's diagonal (paper, section 4.3), rounded, and at least one pixel.
+# Of the image's diagonal, rounded, and at least one pixel (the paper's released evaluation).
 _DISTANCE = 0.02
 
 
@@ -39,8 +39,9 @@ class BoundaryEvaluator(COCOeval):
         Those of crowds are of masks alone, as in the paper's released evaluation. So are those
         below the lowest threshold, which boundaries could only lower further.
         """
-        overlaps = super().computeIoU(imgId, catId)
-        objects, found = self._gts[imgId, catId], self._dts[imgId, catId]
+        overlaps: Any = super().computeIoU(imgId, catId)
+        gathered: Any = self  # its published types do not know what it has gathered
+        objects, found = gathered._gts[imgId, catId], gathered._dts[imgId, catId]
         if not objects or not found:
             return overlaps
         best_first = np.argsort([-item["score"] for item in found], kind="stable")  # as in super
