@@ -39,7 +39,7 @@ def outputs(config, verb):
 
 
 @functools.cache
-def variables() -> Any:
+def random_variables() -> Any:
     features, positives, _ = random_inputs(0)
     init = partial(CONFIG.build(K).init, method="predict")
     return tiny.variables_like(init, jax.random.key(0), features, detections_of(positives))
@@ -52,10 +52,11 @@ def _loss(variables, features, positives, truth, weights):
     return sum(weights[name] * term.mean for name, term in losses.terms.items()), losses
 
 
-def loss(features, positives, truth, *, name=None):
+def loss(*inputs, name=None, variables=None):
     """Losses, and the gradients of all or one of them with respect to variables and features."""
     weights = {term: float(name in (None, term)) for term in ("roi_mask", "roi_mask_iou")}
-    (_, losses), gradients = _loss(variables(), features, positives, truth, weights)
+    variables = random_variables() if variables is None else variables
+    (_, losses), gradients = _loss(variables, *inputs, weights)
     return losses, gradients
 
 
@@ -71,7 +72,7 @@ def _predict(variables, features, detections) -> Any:
 
 def predictions(features, detections) -> Any:
     """Of the head, of the wrapped one alone, and what the judge sees of the features."""
-    return _predict(variables(), features, detections)
+    return _predict(random_variables(), features, detections)
 
 
 def predict(features, detections):
@@ -144,7 +145,7 @@ def slow_iou(params, pooled, mask):
 
 def slow_predictions(pooled, valid, masks, labels):
     """The predicted IoU of each mask with its class."""
-    params = variables()["params"]["iou"]
+    params = random_variables()["params"]["iou"]
     found = np.zeros(labels.shape)
     for i in zip(*np.nonzero(np.asarray(valid)), strict=True):
         found[i] = slow_iou(params, np.asarray(pooled[i]), np.asarray(masks[i]))[labels[i]]
@@ -246,6 +247,15 @@ def test_the_judge_teaches_the_features_and_the_masks_but_not_through_its_target
     predictor = gradients["params"]["predictor"]
     assert all((x != 0).any() for x in jax.tree.leaves((judge, predictor)))
     assert any((x != 0).any() for x in jax.tree.leaves(features))
+
+
+def test_steps_against_the_gradient_lower_the_loss():
+    inputs, variables, log = random_inputs(5), random_variables(), []
+    for _ in range(20):
+        losses, (gradients, _) = loss(*inputs, name="roi_mask_iou", variables=variables)
+        log.append(float(losses.terms["roi_mask_iou"].mean))
+        variables = jax.tree.map(lambda x, g: x - 0.1 * g, variables, gradients)
+    assert log[-1] < 0.5 * log[0]
 
 
 def test_without_positives_there_is_no_loss_and_no_gradient():
