@@ -28,7 +28,7 @@ from maskrcnn_jax.data.datasets import DatasetConfig
 from maskrcnn_jax.data.pipeline import eval_batches
 from maskrcnn_jax.data.records import Dataset
 from maskrcnn_jax.errors import InputError, exits_on_input_error
-from maskrcnn_jax.evaluation.coco import CocoScores, IouType, evaluate
+from maskrcnn_jax.evaluation.coco import IOU_TYPES, CocoScores, IouType, evaluate
 from maskrcnn_jax.evaluation.ground_truth import read_truth, truth_of
 from maskrcnn_jax.evaluation.results import coco_records, in_original_frame
 from maskrcnn_jax.evaluation.results_file import read_results, scorable_types
@@ -140,7 +140,7 @@ def evaluate_dataset(
     if dropped := dropped_summary(dataset):
         print(dropped)
     results = predict_dataset(dataset, config, model, variables)
-    iou_types: tuple[IouType, ...] = ("bbox",) if model.roi.mask is None else ("bbox", "segm")
+    iou_types = ("bbox",) if model.roi.mask is None else IOU_TYPES
     scores = evaluate(truth_of(dataset), results, iou_types=iou_types)
     if out is not None:
         write_json(out / "results.json", results)

@@ -13,6 +13,7 @@ import configs
 from maskrcnn_jax.errors import InputError
 from maskrcnn_jax.experiment import ExperimentConfig
 from maskrcnn_jax.roi.cascade import CascadeRoIHeadConfig
+from maskrcnn_jax.roi.mask.scoring import MaskScoringConfig
 from maskrcnn_jax.serialization import from_json, to_json
 from maskrcnn_jax.structures import abstract_batch
 from maskrcnn_jax.training.state import count_parameters, create_state
@@ -42,6 +43,8 @@ def _outputs(model_config, verb, padded_size, mask_size):
 def roi_losses(roi):
     """Names of the losses of the second stage."""
     boxes, masks = ["roi_class", "roi_box"], [] if roi.mask is None else ["roi_mask"]
+    if isinstance(roi.mask, MaskScoringConfig):
+        masks.append("roi_mask_iou")
     if isinstance(roi, CascadeRoIHeadConfig):
         num_stages = len(roi.stages)
         boxes = [f"{name}_{stage}" for name in boxes for stage in range(num_stages)]
@@ -58,7 +61,9 @@ def test_loss_and_predict_work_at_a_padded_size(name):
     assert all(x.shape == () for x in jax.tree.leaves(losses))
     found, _ = outputs(name, "predict")
     num_detections = config.model.roi.detections.max_detections
-    side = 0 if config.model.roi.mask is None else 2 * config.model.roi.mask.pooling.output_size
+    mask = config.model.roi.mask
+    mask = mask.head if isinstance(mask, MaskScoringConfig) else mask
+    side = 0 if mask is None else 2 * mask.pooling.output_size
     assert found.masks.shape == (1, num_detections, side, side)
 
 

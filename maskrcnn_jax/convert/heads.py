@@ -19,15 +19,23 @@ Tensors = dict[str, np.ndarray]
 # Layers with outputs for each class, and how many one class has. Logits always have k + 1 outputs,
 # the others k, or one for all classes, or k + 1 where the background has them too.
 _LOGITS = {"roi/box_head/classes": 1}
-_REFINEMENTS = {"roi/box_head/deltas": 4, "roi/mask_head/predictor": 1}
+_REFINEMENTS = {
+    "roi/box_head/deltas": 4,
+    "roi/mask_head/predictor": 1,
+    "roi/mask_head/iou/predictor": 1,
+}
 _CLASS_LAYERS = _LOGITS | _REFINEMENTS
 
-_FIRST_LINEAR = "roi/box_head/fc1/kernel"
 _PYRAMID = ("neck/output2/kernel", "rpn/head/conv/kernel")
+# Linear layers that see flattened RoIs, and the layers one of which gives these their channels.
+_FIRST_LINEARS = {
+    "roi/box_head/fc1/kernel": _PYRAMID,
+    "roi/mask_head/iou/fc1/kernel": ("roi/mask_head/iou/conv1/kernel",),
+}
 
 
 def channels_last(tensors: Mapping[str, np.ndarray]) -> Tensors:
-    """The first linear layer for RoIs flattened as height, width, channel (from c, h, w)."""
+    """The first linear layers for RoIs flattened as height, width, channel (from c, h, w)."""
     return _reorder_first_linear(
         tensors, lambda x, c, side: x.reshape(c, side, side, -1), (1, 2, 0)
     )
@@ -45,16 +53,17 @@ def _reorder_first_linear(
     unflatten: Callable[[np.ndarray, int, int], np.ndarray],
     order: tuple[int, int, int],
 ) -> Tensors:
-    channels = next((tensors[name].shape[-1] for name in _PYRAMID if name in tensors), 0)
+    outputs = {_of_any_stage(name): x.shape[-1] for name, x in tensors.items() if x.ndim}
     reordered = dict(tensors)
     for name, kernel in tensors.items():
-        if _of_any_stage(name) != _FIRST_LINEAR:
+        if (before := _FIRST_LINEARS.get(_of_any_stage(name))) is None:
             continue
+        channels = next((outputs[layer] for layer in before if layer in outputs), 0)
         side = round((kernel.shape[0] / channels) ** 0.5) if channels else 0
         if side**2 * channels != kernel.shape[0]:
             raise InputError(
-                f"the first linear layer of the box head has {kernel.shape[0]} inputs, which is no "
-                f"square of {channels} channels (the outputs of {' or '.join(_PYRAMID)})"
+                f"the first linear layer, {name}, has {kernel.shape[0]} inputs, which is no "
+                f"square of {channels} channels (the outputs of {' or '.join(before)})"
             )
         ordered = unflatten(kernel, channels, side).transpose(*order, 3)
         reordered[name] = ordered.reshape(kernel.shape)

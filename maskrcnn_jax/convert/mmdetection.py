@@ -18,6 +18,7 @@ from maskrcnn_jax.maskrcnn import MaskRCNNConfig, PixelConfig
 from maskrcnn_jax.roi.box_head import BoxHeadConfig
 from maskrcnn_jax.roi.cascade import CascadeRoIHeadConfig
 from maskrcnn_jax.roi.detections import DetectionConfig
+from maskrcnn_jax.roi.mask.scoring import MaskScoringConfig
 from maskrcnn_jax.roi.stages import RefinementConfig
 from maskrcnn_jax.roi.standard import StandardRoIHeadConfig
 from maskrcnn_jax.rpn.proposals import ProposalConfig
@@ -43,6 +44,14 @@ def _mask_head(theirs: str, ours: str) -> tuple[Rule, ...]:
     )
 
 
+def _mask_iou_head(theirs: str, ours: str) -> tuple[Rule, ...]:
+    return (
+        *counted_from_zero(f"{theirs}.convs.{{i}}", f"{ours}/conv{{i}}", CONV, ours_from=1),
+        *counted_from_zero(f"{theirs}.fcs.{{i}}", f"{ours}/fc{{i}}", LINEAR, ours_from=1),
+        *weight_and_bias(f"{theirs}.fc_mask_iou", f"{ours}/predictor", LINEAR),
+    )
+
+
 NAMING = Naming(
     system="mmdetection",
     rules=(
@@ -54,6 +63,7 @@ NAMING = Naming(
         *weight_and_bias("rpn_head.rpn_reg", "rpn/head/deltas", CONV),
         *_box_head(_BOX, "roi/box_head"),
         *_mask_head(_MASK, "roi/mask_head"),
+        *_mask_iou_head("roi_head.mask_iou_head", "roi/mask_head/iou"),
         *_box_head(f"{_BOX}.{{stage}}", "roi/box_heads_{stage}"),
         *_mask_head(f"{_MASK}.{{stage}}", "roi/mask_heads_{stage}"),
     ),
@@ -88,6 +98,18 @@ def model(
         ),
         roi=StandardRoIHeadConfig(detections=DetectionConfig(limit_shrinking=True)),
     )
+
+
+def mask_scoring_model(
+    *, num_classes: int = 80, backbone: ResNetConfig | None = None, caffe: bool = False
+) -> MaskRCNNConfig:
+    """Mask Scoring R-CNN as ``ms-rcnn_r50_fpn``; ``caffe`` as in ``model``.
+
+    MMDetection cuts logits where this cuts probabilities at one half, see ``mask_iou_targets``.
+    """
+    plain = model(num_classes=num_classes, backbone=backbone, caffe=caffe)
+    roi = dataclasses.replace(plain.roi, mask=MaskScoringConfig())
+    return dataclasses.replace(plain, roi=roi)
 
 
 def cascade_model(

@@ -19,7 +19,12 @@ from maskrcnn_jax.errors import InputError
 from maskrcnn_jax.experiment import ExperimentConfig
 from maskrcnn_jax.maskrcnn import MaskRCNNConfig
 from maskrcnn_jax.roi.cascade import CascadeRoIHeadConfig
-from maskrcnn_jax.roi.mask.fcn import FCNMaskHeadConfig
+from maskrcnn_jax.roi.mask import (
+    AnyMaskHeadConfig,
+    FCNMaskHeadConfig,
+    MaskScoringConfig,
+    UnwrappedMaskHeadConfig,
+)
 from maskrcnn_jax.serialization import differences, to_json
 from maskrcnn_jax.training.checkpoint import Run
 from maskrcnn_jax.training.optimizer import ScheduleConfig, SGDConfig
@@ -171,10 +176,24 @@ def _resnet(weights: Weights) -> ResNetConfig:
     )
 
 
-def _mask_head(standard: FCNMaskHeadConfig | None, weights: Weights) -> FCNMaskHeadConfig | None:
+def _mask_head(standard: AnyMaskHeadConfig | None, weights: Weights) -> AnyMaskHeadConfig | None:
+    found = _unwrapped_mask_head(standard, weights)
+    judge = f"{_first_head(weights, 'mask')}/iou"
+    if found is None or f"{judge}/predictor/kernel" not in weights.tensors:
+        return found
+    return MaskScoringConfig(
+        head=found,
+        channels=weights.tensors[f"{judge}/conv1/kernel"].shape[-1],
+        hidden=weights.tensors[f"{judge}/predictor/kernel"].shape[0],
+    )
+
+
+def _unwrapped_mask_head(
+    standard: AnyMaskHeadConfig | None, weights: Weights
+) -> UnwrappedMaskHeadConfig | None:
     head = _first_head(weights, "mask")
     names = [name for name in weights.tensors if name.startswith(f"{head}/")]
-    if not names or standard is None:
+    if not names or not isinstance(standard, FCNMaskHeadConfig):
         return None
     outputs = weights.tensors[f"{head}/predictor/kernel"].shape[-1]
     return dataclasses.replace(
@@ -190,7 +209,8 @@ def _first_head(weights: Weights, kind: Literal["box", "mask"]) -> str:
     return f"roi/{kind}_heads_0" if heads.num_stages(weights.tensors, kind) else f"roi/{kind}_head"
 
 
-# Parts of a config that only training knows, or that say what the arrays themselves show.
+# Parts of a config that only training knows, or that say what the arrays themselves show. A wrapped
+# mask head is written as if it stood alone.
 _NOT_SEMANTIC = (
     *("backbone.frozen_stages", "rpn.sampling", "rpn.train_proposals", "rpn.smooth_l1_beta"),
     *("rpn.divided_by", "roi.sampling", "roi.box.smooth_l1_beta", "roi.box.background_deltas"),
@@ -200,6 +220,7 @@ _NOT_SEMANTIC = (
 _SHOWN_BY_ARRAYS = (
     *("roi.box.hidden", "roi.box.class_agnostic", "roi.pooling.output_size", "neck.channels"),
     *("roi.mask.num_convs", "roi.mask.channels", "roi.mask.class_agnostic"),
+    "roi.mask.hidden",
 )
 # What matters to the weights of a backbone alone.
 _OF_BACKBONES = ("pixels.", "backbone.stride_in_1x1")
@@ -226,7 +247,7 @@ def export_notes(model: MaskRCNNConfig, naming: Naming) -> list[str]:
     return [
         f"note: --model.{option} is {here}; {naming.system} by itself takes {there}"
         for option, there, here in _semantic_differences(standard, model)
-        if not option.startswith(_SHOWN_BY_ARRAYS)
+        if not _begins(option, _SHOWN_BY_ARRAYS)
     ]
 
 
@@ -253,8 +274,24 @@ def _made_for(
 
 
 def _semantic_differences(a: MaskRCNNConfig, b: MaskRCNNConfig) -> list[tuple[str, Any, Any]]:
+    a, b = _wrapped_like(a, b), _wrapped_like(b, a)
     return [
         difference
         for difference in differences(to_json(a), to_json(b))
-        if not difference[0].startswith(_NOT_SEMANTIC)
+        if not _begins(difference[0], _NOT_SEMANTIC)
     ]
+
+
+def _wrapped_like(model: MaskRCNNConfig, other: MaskRCNNConfig) -> MaskRCNNConfig:
+    """With masks that are judged if those of ``other`` are, which alone changes no box or mask."""
+    mask = model.roi.mask
+    if mask is None or isinstance(mask, MaskScoringConfig):
+        return model
+    if not isinstance(other.roi.mask, MaskScoringConfig):
+        return model
+    roi = dataclasses.replace(model.roi, mask=MaskScoringConfig(head=mask))
+    return dataclasses.replace(model, roi=roi)
+
+
+def _begins(option: str, beginnings: tuple[str, ...]) -> bool:
+    return option.replace("roi.mask.head.", "roi.mask.").startswith(beginnings)

@@ -1,22 +1,26 @@
-"""The COCO numbers, by pycocotools: 12 for boxes, 12 for masks, and AP for each class."""
+"""The COCO numbers, by pycocotools: 12 for boxes, masks and boundaries, and AP for each class."""
 
 import contextlib
+import functools
 import io
 import math
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from maskrcnn_jax.evaluation import rle
+from maskrcnn_jax.evaluation.boundary import BoundaryEvaluator
 from maskrcnn_jax.evaluation.ground_truth import CocoTruth
 from maskrcnn_jax.evaluation.mask_quality import mean_matched_iou
 
-IouType: TypeAlias = Literal["bbox", "segm"]
+# How overlaps are measured: of boxes, of masks, of masks and their boundaries.
+IouType: TypeAlias = Literal["bbox", "segm", "boundary"]
+IOU_TYPES: tuple[IouType, ...] = get_args(IouType)
 
 # In the order of COCOeval.stats. s m l: areas below 32^2, up to 96^2, above; AR1 AR10 AR100: with
 # that many detections per image.
@@ -54,23 +58,25 @@ def evaluate(
     """Scores COCO result records, by kind of overlap.
 
     Only ``image_ids`` count (all images of ``truth`` if None); results on other images are left
-    out. The size of a detection, which decides where it counts as small, medium or large, is the
-    area of its box for "bbox" and of its mask for "segm" (as in Detectron2 and MMDetection; plain
-    pycocotools takes the box for both). A record without a box gets the extent of its mask, and
-    the mask's area in both cases (as in pycocotools). Crowds match any number of detections, which
-    then count neither for nor against.
+    out. Boxes are ranked by ``score``, masks by ``mask_score`` where a record has one. The size of
+    a detection, which decides where it counts as small, medium or large, is the area of its box for
+    "bbox" and else of its mask (as in Detectron2 and MMDetection; plain pycocotools takes the box
+    always). A record without a box gets the extent of its mask, and the mask's area in all cases
+    (as in pycocotools). Crowds match any number of detections, which then count neither for nor
+    against.
     """
     ids = sorted(truth.image_sizes if image_ids is None else image_ids)
     names = _distinct_names(truth)
     with _quiet():
         references = _reference_coco(truth)
+        detections = functools.cache(functools.partial(_detections_coco, truth, results))
         scores: dict[IouType, CocoScores] = {}
         for iou_type in iou_types:
-            detections = _detections_coco(truth, results, iou_type=iou_type)
-            summary, per_class = _run(references, detections, iou_type=iou_type, image_ids=ids)
+            found = detections(of="boxes" if iou_type == "bbox" else "masks")
+            summary, per_class = _run(references, found, iou_type=iou_type, image_ids=ids)
             quality = None
             if iou_type == "segm":
-                quality = mean_matched_iou(references, detections, image_ids=ids)
+                quality = mean_matched_iou(references, detections(of="boxes"), image_ids=ids)
             scores[iou_type] = CocoScores(
                 summary=summary,
                 per_class={names[key]: value for key, value in per_class.items()},
@@ -83,7 +89,10 @@ def _run(
     references: COCO, detections: COCO, *, iou_type: IouType, image_ids: Sequence[int]
 ) -> tuple[dict[str, float], dict[int, float]]:
     """The summary, and AP by category id."""
-    evaluator = COCOeval(references, detections, iou_type)
+    if iou_type == "boundary":
+        evaluator = BoundaryEvaluator(references, detections)
+    else:
+        evaluator = COCOeval(references, detections, iou_type)
     evaluator.params.imgIds = list(image_ids)
     evaluator.evaluate()
     evaluator.accumulate()
@@ -127,11 +136,16 @@ def _reference_coco(truth: CocoTruth) -> COCO:
     return _coco(truth, annotations)
 
 
-def _detections_coco(truth: CocoTruth, results: Sequence[dict], *, iou_type: IouType) -> COCO:
+def _detections_coco(
+    truth: CocoTruth, results: Sequence[dict], *, of: Literal["boxes", "masks"]
+) -> COCO:
     annotations = []
     for number, result in enumerate(results, start=1):
         box, mask = result.get("bbox"), result.get("segmentation")
-        if box is not None and iou_type == "bbox":
+        score = result["score"]
+        if of == "masks":
+            score = result.get("mask_score", score)
+        if box is not None and of == "boxes":
             area = box[2] * box[3]
         else:
             area = rle.area(result["segmentation"])
@@ -140,7 +154,7 @@ def _detections_coco(truth: CocoTruth, results: Sequence[dict], *, iou_type: Iou
                 "id": number,
                 "image_id": result["image_id"],
                 "category_id": result["category_id"],
-                "score": result["score"],
+                "score": score,
                 "bbox": rle.extent(result["segmentation"]) if box is None else box,
                 "area": area,
                 "iscrowd": 0,

@@ -16,7 +16,8 @@ class ImageDetections:
     """What was found in one image, in pixels of the original image, best first, no padding."""
 
     boxes: np.ndarray  # float [n, 4], XYXY
-    scores: np.ndarray  # float [n]
+    scores: np.ndarray  # float [n], of the boxes
+    mask_scores: np.ndarray  # float [n], the same unless a head has judged the masks
     labels: np.ndarray  # int [n], in [0, K)
     segmentations: list[dict] | None  # n compressed RLEs; None for a detector without masks
 
@@ -54,6 +55,7 @@ def in_original_frame(
     return ImageDetections(
         boxes=boxes[kept],
         scores=np.asarray(detections.scores)[kept],
+        mask_scores=np.asarray(detections.mask_scores)[kept],
         labels=np.asarray(detections.labels)[kept],
         segmentations=segmentations,
     )
@@ -81,6 +83,7 @@ def annotated_objects(record: Record) -> ImageDetections:
     return ImageDetections(
         boxes=np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1),
         scores=np.ones(len(objects)),
+        mask_scores=np.ones(len(objects)),
         labels=np.array([item.label for item in objects], np.int64),
         segmentations=[
             rle.compressed(item.segmentation, height=record.height, width=record.width)
@@ -95,7 +98,8 @@ def coco_records(
     """Records of a COCO results file, best first: XYWH boxes, the data set's own category ids.
 
     Numbers keep full precision, so that scoring the written file equals scoring these records. A
-    detector without masks gives records without ``segmentation``.
+    detector without masks gives records without ``segmentation``; ``mask_score`` is there only
+    where it differs from ``score``, and other programs pass it over.
     """
     sides = detections.boxes[:, 2:] - detections.boxes[:, :2]
     boxes = np.concatenate([detections.boxes[:, :2], sides], axis=1)
@@ -109,6 +113,9 @@ def coco_records(
         for label, box, score in zip(detections.labels, boxes, detections.scores, strict=True)
     ]
     if detections.segmentations is not None:
-        for record, segmentation in zip(records, detections.segmentations, strict=True):
+        masks = zip(records, detections.segmentations, detections.mask_scores, strict=True)
+        for record, segmentation, mask_score in masks:
             record["segmentation"] = segmentation
+            if mask_score != record["score"]:
+                record["mask_score"] = float(mask_score)
     return records

@@ -8,7 +8,7 @@ from maskrcnn_jax.data import json_fields
 from maskrcnn_jax.data.segmentation import check_segmentation
 from maskrcnn_jax.errors import InputError
 from maskrcnn_jax.evaluation import rle
-from maskrcnn_jax.evaluation.coco import IouType
+from maskrcnn_jax.evaluation.coco import IOU_TYPES, IouType
 from maskrcnn_jax.evaluation.ground_truth import CocoTruth
 
 _SHAPES = ("bbox", "segmentation")
@@ -18,7 +18,8 @@ def read_results(path: Path, truth: CocoTruth) -> list[dict]:
     """Records of a COCO results file, checked against the ground truth they are scored with.
 
     Each has ``image_id``, ``category_id``, ``score`` and ``bbox`` or ``segmentation`` or both, the
-    same ones in all records. Segmentations come back as compressed RLE, other keys are left out.
+    same ones in all records; ``mask_score`` may be there too. Segmentations come back as compressed
+    RLE, other keys are left out.
     """
     image_ids = json_fields.Ids(truth.image_sizes)
     category_ids = json_fields.Ids(category.id for category in truth.categories)
@@ -36,8 +37,10 @@ def read_results(path: Path, truth: CocoTruth) -> list[dict]:
         record: dict[str, Any] = {
             "image_id": image_id,
             "category_id": json_fields.known_id(given, "category_id", category_ids, where),
-            "score": _score(given, where),
+            "score": _score(given, "score", where),
         }
+        if "mask_score" in given:
+            record["mask_score"] = _score(given, "mask_score", where)
         if "bbox" in given:
             record["bbox"] = _box(given, where)
         if "segmentation" in given:
@@ -52,7 +55,7 @@ def scorable_types(results: list[dict]) -> tuple[IouType, ...]:
     An empty list of results is scored as if it had held masks: its AP is 0.
     """
     has_masks = not results or "segmentation" in results[0]
-    return ("bbox", "segm") if has_masks else ("bbox",)
+    return IOU_TYPES if has_masks else ("bbox",)
 
 
 def _read_list(path: Path) -> list:
@@ -68,10 +71,10 @@ def _mend(shapes: list[str]) -> str:
     return f"must have {' and '.join(map(repr, shapes))} and no other shape, as record 0 has."
 
 
-def _score(record: dict, where: str) -> float:
-    value = record.get("score")
+def _score(record: dict, key: str, where: str) -> float:
+    value = record.get(key)
     if not isinstance(value, int | float) or not math.isfinite(value):
-        raise InputError(f"{where}: 'score' is {value!r}; it must be a finite number.")
+        raise InputError(f"{where}: {key!r} is {value!r}; it must be a finite number.")
     return float(value)
 
 

@@ -57,6 +57,12 @@ def decode(rle: dict) -> np.ndarray:
     return np.repeat(np.arange(len(counts)) % 2 == 1, counts).reshape(width, height).T
 
 
+def decode_extent(rle: dict) -> tuple[int, int, np.ndarray]:
+    """The first column and row of a mask's extent, and what it holds there: 0 or 1, uint8."""
+    x, y, width, height = map(int, extent(rle))
+    return x, y, np.ascontiguousarray(_coco.decode(rle)[y : y + height, x : x + width])
+
+
 class DecodedMasks(Sequence[np.ndarray]):
     """Masks bool [h, w] that are decoded when asked for: large images need not hold them all."""
 

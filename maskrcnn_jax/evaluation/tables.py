@@ -8,16 +8,16 @@ from maskrcnn_jax.evaluation.coco import SUMMARY_NAMES, CocoScores, IouType
 
 _WIDTH = 80
 _LONGEST_NAME = 20
-_HEADINGS: dict[IouType, str] = {"bbox": "box", "segm": "mask"}
+_HEADINGS: dict[IouType, str] = {"bbox": "box", "segm": "mask", "boundary": "boundary"}
 
 
 def summary_table(scores: Mapping[IouType, CocoScores]) -> str:
     """The 12 numbers, precision on the left, recall on the right, boxes beside masks."""
-    heading = " ".join(f"{_HEADINGS[iou_type]:>6}" for iou_type in scores)
+    heading = _cells({kind: _HEADINGS[kind] for kind in scores})
     lines = [f"{'':6}{heading}{'':8}{heading}"]
     for precision, recall in zip(SUMMARY_NAMES[:6], SUMMARY_NAMES[6:], strict=True):
-        left = " ".join(_number(item.summary[precision]) for item in scores.values())
-        right = " ".join(_number(item.summary[recall]) for item in scores.values())
+        left = _cells({kind: _number(item.summary[precision]) for kind, item in scores.items()})
+        right = _cells({kind: _number(item.summary[recall]) for kind, item in scores.items()})
         lines.append(f"{precision:6}{left}  {recall:6}{right}")
     quality = scores["segm"].mean_matched_iou if "segm" in scores else None
     if quality is not None:
@@ -32,12 +32,15 @@ def class_table(scores: Mapping[IouType, CocoScores]) -> str:
     """
     rows = {name: [item.per_class[name] for item in scores.values()] for name in _names(scores)}
     present = [name for name in rows if not all(map(math.isnan, rows[name]))]
-    present.sort(key=lambda name: (-rows[name][-1], name))
+    ranking = scores["segm" if "segm" in scores else "bbox"].per_class
+    present.sort(key=lambda name: (-ranking[name], name))
     absent = sorted(set(rows) - set(present))
     name_width = min(max(map(len, present), default=0), _LONGEST_NAME)
-    heading = f"{'AP':{name_width}}" + "".join(f" {_HEADINGS[iou_type]:>6}" for iou_type in scores)
+    heading = f"{'AP':{name_width}} " + _cells({kind: _HEADINGS[kind] for kind in scores})
     cells = [
-        f"{_shortened(name):{name_width}} " + " ".join(map(_number, rows[name])) for name in present
+        f"{_shortened(name):{name_width}} "
+        + _cells(dict(zip(scores, map(_number, rows[name]), strict=True)))
+        for name in present
     ]
     lines = _in_columns(cells, heading=heading)
     if absent:
@@ -63,6 +66,11 @@ def _in_columns(cells: list[str], *, heading: str) -> list[str]:
     for row in range(num_rows):
         lines.append(gap.join(column[row] for column in columns if row < len(column)))
     return lines
+
+
+def _cells(texts: Mapping[IouType, str]) -> str:
+    """A text for each kind of overlap, in columns as wide as their headings."""
+    return " ".join(text.rjust(max(6, len(_HEADINGS[kind]))) for kind, text in texts.items())
 
 
 def _number(value: float) -> str:

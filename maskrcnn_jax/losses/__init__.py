@@ -5,6 +5,13 @@ from maskrcnn_jax.losses.terms import (
     binary_cross_entropy,
     smooth_l1,
     softmax_cross_entropy,
+    squared_error,
 )
 
-__all__ = ["LossTerm", "binary_cross_entropy", "smooth_l1", "softmax_cross_entropy"]
+__all__ = [
+    "LossTerm",
+    "binary_cross_entropy",
+    "smooth_l1",
+    "softmax_cross_entropy",
+    "squared_error",
+]

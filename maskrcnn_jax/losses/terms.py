@@ -1,4 +1,4 @@
-"""The three losses of Mask R-CNN, over entries of which some are not valid.
+"""Formulas of losses, over entries of which some are not valid.
 
 An invalid entry adds nothing to the sum, the count or the gradient, whatever it holds.
 """
@@ -53,6 +53,13 @@ def smooth_l1(
     if beta == 0:
         return _total(error, valid)
     return _total(jnp.where(error < beta, 0.5 * error**2 / beta, error - 0.5 * beta), valid)
+
+
+def squared_error(
+    predictions: Float[Array, "*n"], targets: Float[Array, "*n"], valid: Bool[Array, "*n"]
+) -> LossTerm:
+    """d^2; counts the valid entries."""
+    return _total(jnp.where(valid, predictions - targets, 0) ** 2, valid)
 
 
 def _total(values: Array, valid: Array) -> LossTerm:

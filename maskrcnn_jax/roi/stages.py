@@ -84,6 +84,11 @@ def average_classes(
 
 
 def average_masks(found: Sequence[Detections]) -> Detections:
-    """The same detections, with the average of the masks that several heads found for them."""
+    """The same detections, with the averages of masks and mask scores that several heads found.
+
+    Where no head judges masks, their scores stay exactly those of the boxes.
+    """
+    first = found[0]
     masks = jnp.stack([one.masks for one in found]).mean(0)
-    return dataclasses.replace(found[0], masks=masks)
+    changes = jnp.stack([one.mask_scores - first.scores for one in found]).mean(0)
+    return dataclasses.replace(first, masks=masks, mask_scores=first.scores + changes)

@@ -11,6 +11,7 @@ from maskrcnn_jax.convert import detectron2, mmdetection, torchvision
 from maskrcnn_jax.convert.weights import NAMINGS
 from maskrcnn_jax.maskrcnn import MaskRCNNConfig
 from maskrcnn_jax.roi.mask.fcn import FCNMaskHeadConfig
+from maskrcnn_jax.roi.mask.scoring import MaskScoringConfig
 from maskrcnn_jax.training.state import initial_variables
 from tests.tiny import as_cascade, tiny_config
 
@@ -29,6 +30,14 @@ def small_model(*, background: bool = False, class_agnostic: bool = False) -> Ma
         config.roi.box, background_deltas=background, class_agnostic=class_agnostic
     )
     return dataclasses.replace(config, roi=dataclasses.replace(config.roi, box=box, mask=mask))
+
+
+def small_scoring() -> MaskRCNNConfig:
+    """The small model with a head that judges its masks."""
+    config = small_model()
+    assert isinstance(config.roi.mask, FCNMaskHeadConfig)
+    mask = MaskScoringConfig(head=config.roi.mask, channels=6, hidden=10)
+    return dataclasses.replace(config, roi=dataclasses.replace(config.roi, mask=mask))
 
 
 def small_cascade(system: str) -> MaskRCNNConfig:

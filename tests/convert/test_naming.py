@@ -15,6 +15,7 @@ from tests.convert.models import (
     random_variables,
     small_cascade,
     small_model,
+    small_scoring,
     state_dict,
 )
 
@@ -133,6 +134,13 @@ CASCADE_NAMES = {
     "roi/mask_heads_2/upsample/bias": (None, "roi_head.mask_head.2.upsample.bias"),
     "roi/mask_heads_0/predictor/kernel": (None, "roi_head.mask_head.0.conv_logits.weight"),
 }
+# Canonical name: MMDetection, the only system that has such a head.
+SCORING_NAMES = {
+    "roi/mask_head/conv4/kernel": "roi_head.mask_head.convs.3.conv.weight",
+    "roi/mask_head/iou/conv1/kernel": "roi_head.mask_iou_head.convs.0.weight",
+    "roi/mask_head/iou/fc2/bias": "roi_head.mask_iou_head.fcs.1.bias",
+    "roi/mask_head/iou/predictor/kernel": "roi_head.mask_iou_head.fc_mask_iou.weight",
+}
 OLDER_TORCHVISION = {
     "backbone.fpn.inner_blocks.1.weight": "neck/lateral3/kernel",
     "backbone.fpn.layer_blocks.3.bias": "neck/output5/bias",
@@ -155,6 +163,12 @@ def test_names_of_cascades(ours):
         if theirs is not None:
             assert module.NAMING.canonical_name(theirs) == ours
     assert torchvision.NAMING.their_name(ours) is None
+
+
+@pytest.mark.parametrize("ours", SCORING_NAMES)
+def test_names_of_the_head_that_judges_masks(ours):
+    assert mmdetection.NAMING.their_name(ours) == SCORING_NAMES[ours]
+    assert mmdetection.NAMING.canonical_name(SCORING_NAMES[ours]) == ours
 
 
 @pytest.mark.parametrize("theirs", OLDER_TORCHVISION)
@@ -217,6 +231,22 @@ def test_a_cascade_comes_in_and_goes_out_with_the_same_bytes(system):
     }
 
 
+def test_judges_of_masks_come_in_and_go_out_with_the_same_bytes():
+    ours = canonical(random_variables(small_scoring()))
+    theirs = mmdetection.NAMING.to_theirs(ours)
+    back = mmdetection.NAMING.to_ours(theirs)
+    assert back.keys() == ours.keys()
+    for name, x in ours.items():
+        np.testing.assert_array_equal(back[name], x, err_msg=name)
+    again = mmdetection.NAMING.to_theirs(back)
+    assert {n: (x.shape, x.tobytes()) for n, x in again.items()} == {
+        n: (x.shape, x.tobytes()) for n, x in theirs.items()
+    }
+    for module in (detectron2, torchvision):
+        with pytest.raises(InputError, match="has no name for roi/mask_head/iou/"):
+            module.NAMING.to_theirs(ours)
+
+
 def test_a_system_without_such_cascades_refuses_them():
     for system, other, message in (
         ("detectron2", torchvision, "torchvision has no cascades"),
@@ -239,6 +269,7 @@ def test_a_system_without_such_cascades_refuses_them():
         ("mmdet_mask_rcnn_r50_fpn_1x", mmdetection),
         ("detectron2_cascade_mask_rcnn_R_50_FPN_3x", detectron2),
         ("mmdet_cascade_mask_rcnn_r50_fpn_1x", mmdetection),
+        ("mmdet_ms_rcnn_r50_caffe_fpn_1x", mmdetection),
     ],
 )
 def test_every_name_of_a_real_model_has_a_place(shared, golden, module):
@@ -284,6 +315,20 @@ def test_the_first_linear_layer_of_each_stage_is_reordered():
     flat, theirs = (4 * 7 + 2) * 16 + 11, 11 * 49 + 4 * 7 + 2  # row 4, column 2, channel 11
     assert ours["roi/box_heads_0/fc1/kernel"][flat, 5] == fc1[0, 5, theirs]
     assert ours["roi/box_heads_2/fc1/kernel"][flat, 5] == fc1[1, 5, theirs]
+
+
+def test_the_first_linear_layer_of_the_judge_has_the_channels_of_its_convolutions():
+    rng = np.random.default_rng(0)
+    fc1 = rng.standard_normal((10, 6 * 49))
+    ours = mmdetection.NAMING.to_ours(
+        {
+            "roi_head.mask_iou_head.convs.0.weight": rng.standard_normal((6, 17, 3, 3)),
+            "roi_head.mask_iou_head.fcs.0.weight": fc1,
+            "rpn_head.rpn_conv.weight": np.ones((16, 16, 3, 3)),
+        }
+    )
+    flat, theirs = (4 * 7 + 2) * 6 + 5, 5 * 49 + 4 * 7 + 2  # row 4, column 2, channel 5
+    assert ours["roi/mask_head/iou/fc1/kernel"][flat, 8] == fc1[8, theirs]
 
 
 def test_torchvision_has_the_background_first():

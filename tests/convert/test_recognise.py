@@ -25,6 +25,7 @@ from maskrcnn_jax.errors import InputError
 from maskrcnn_jax.files import write_json
 from maskrcnn_jax.roi.cascade import CascadeRoIHeadConfig
 from maskrcnn_jax.roi.mask.fcn import FCNMaskHeadConfig
+from maskrcnn_jax.roi.mask.scoring import MaskScoringConfig
 from maskrcnn_jax.training.state import initial_variables
 from tests.convert.models import (
     CASCADES,
@@ -33,6 +34,7 @@ from tests.convert.models import (
     random_variables,
     small_cascade,
     small_model,
+    small_scoring,
     state_dict,
 )
 
@@ -89,6 +91,27 @@ def test_class_agnostic_heads_are_recognised():
     assert (model.roi.mask.num_convs, model.roi.mask.channels) == (1, 16)
     assert (model.roi.box.hidden, model.roi.pooling.output_size) == (32, 7)
     assert model.neck.channels == 16
+
+
+def test_real_mask_scoring_is_recognised_but_for_the_caffe_backbone(shared):
+    path = shared / "golden" / "mmdet_ms_rcnn_r50_caffe_fpn_1x.shapes.json"
+    model = recognise_model(weights_of_shapes(json.loads(path.read_text())))
+    assert model == mmdetection.mask_scoring_model()
+    caffe = configs.load("mmdetection_ms_rcnn_r50_caffe_fpn_1x").model
+    assert model.roi == caffe.roi
+
+
+def test_a_head_that_judges_masks_is_recognised_with_its_shapes():
+    tensors = state_dict("mmdetection", small_scoring())
+    weights = from_state_dict(tensors, where="some.pth")
+    model = recognise_model(weights)
+    expected = small_scoring().roi.mask
+    assert isinstance(model.roi.mask, MaskScoringConfig)
+    assert (model.roi.mask.channels, model.roi.mask.hidden) == (6, 10)
+    assert (model.roi.mask.head.num_convs, model.roi.mask.head.channels) == (1, 16)
+    assert model.roi.mask.pooling == expected.pooling
+    again = load_detector(weights, model)
+    assert canonical(again).keys() == canonical(random_variables(small_scoring())).keys()
 
 
 def test_a_detector_without_masks_is_recognised():
@@ -212,6 +235,12 @@ def test_notes_are_about_what_changes_predictions():
     assert {"pixels.order", "pixels.mean", "pixels.std"} <= changed
     assert not any("sampling" in option or "train" in option for option in changed)
     assert import_notes(weights, recognise_model(weights)) == []
+    mask = MaskScoringConfig(head=ours.roi.mask)
+    judged = dataclasses.replace(ours, roi=dataclasses.replace(ours.roi, mask=mask))
+    assert {
+        option.replace("mask.head.", "mask.")
+        for option in options_of(import_notes(weights, judged))
+    } == changed
 
 
 def test_notes_about_our_own_weights_compare_with_their_run(small_run):
@@ -244,6 +273,8 @@ def test_export_notes():
         assert export_notes(module.model(), module.NAMING) == []
     for system in CASCADES:
         assert export_notes(SYSTEMS[system].cascade_model(), SYSTEMS[system].NAMING) == []
+    scoring = mmdetection.mask_scoring_model()
+    assert export_notes(scoring, mmdetection.NAMING) == []
     assert export_notes(small_model(), OURS) == []
     notes = export_notes(mmdetection.cascade_model(), detectron2.NAMING)
     assert "roi.averaged" in options_of(notes)

@@ -26,6 +26,7 @@ from tests.convert.models import (
     random_variables,
     small_cascade,
     small_model,
+    small_scoring,
     state_dict,
 )
 
@@ -58,6 +59,18 @@ def test_canonical_names_are_our_own():
     weights = from_state_dict(canonical(random_variables(MODEL)), where="some.npz")
     assert weights.naming is OURS
     assert_equal(load_weights(fresh(), weights, backbone_norm=FROZEN), random_variables(MODEL))
+
+
+def test_weights_without_a_judge_of_masks_fill_all_else_of_a_model_with_one():
+    """And those with one come whole."""
+    model = small_scoring()
+    loaded = canonical(
+        load(state_dict("detectron2", MODEL), model, allow_missing=("roi/mask_head/iou/*",))
+    )
+    plain, untouched = canonical(random_variables(MODEL)), canonical(fresh(model))
+    for name, x in loaded.items():
+        np.testing.assert_array_equal(x, plain.get(name, untouched[name]), err_msg=name)
+    assert_equal(load(state_dict("mmdetection", model), model), random_variables(model))
 
 
 def test_outputs_for_the_background_are_added_where_the_model_has_them():

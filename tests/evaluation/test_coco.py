@@ -112,6 +112,23 @@ def test_the_size_of_a_mask_is_its_area_not_that_of_its_box(truth, perfect):
     assert scores["bbox"].summary["APl"] < 1
 
 
+def test_masks_are_ranked_by_their_own_scores_and_boxes_by_theirs(truth, perfect):
+    """A bad mask in a good box comes before the good mask, until it is judged."""
+    bad = perfect[2] | {"segmentation": perfect[0]["segmentation"], "score": 0.95}
+    results = [*perfect, bad]
+
+    def precision():
+        scores = evaluate(truth, results, iou_types=("bbox", "segm", "boundary"))
+        return [item.per_class["dog"] for item in scores.values()]
+
+    boxes, masks, boundaries = precision()
+    assert masks == boundaries < 1
+    bad["mask_score"] = 0.05
+    assert precision() == pytest.approx([boxes, 1, 1])
+    quality = evaluate(truth, results, iou_types=("segm",))["segm"].mean_matched_iou
+    assert quality == pytest.approx(3 / 4)  # what counts there is which box was found first
+
+
 def test_namesakes_keep_their_scores(content, write, perfect):
     content["categories"][2]["name"] = "cat"
     scores = evaluate(read_truth(write(content)), perfect, iou_types=("bbox",))["bbox"]

@@ -38,6 +38,7 @@ def test_boxes_are_scaled_by_axis_clipped_and_dropped_when_outside():
     np.testing.assert_allclose(found.boxes[1], [80 * x, 50 * y, 175, 125], rtol=1e-12)
     assert found.labels.tolist() == [1, 0]  # the third is outside, the fourth invalid
     np.testing.assert_array_equal(found.scores, np.float32([0.9, 0.8]))
+    np.testing.assert_array_equal(found.mask_scores, np.float32([0.9, 0.8]))
 
 
 def test_masks_fill_what_of_their_frames_is_in_the_image():
@@ -76,6 +77,14 @@ def test_records_have_original_ids_and_xywh():
     assert first["bbox"] == pytest.approx([17.5, 12.5, 70, 50])
     assert first["score"] == float(np.float32(0.9))
     assert all(type(number) is float for number in [*first["bbox"], first["score"]])
+
+
+def test_scores_of_masks_are_written_where_they_are_others():
+    judged = detections()
+    judged.mask_scores[0] = 0.25
+    first, second = coco_records(convert(judged), image_id=7, categories=CATEGORIES)
+    assert (first["score"], first["mask_score"]) == (float(np.float32(0.9)), 0.25)
+    assert "mask_score" not in second
 
 
 def test_a_detector_without_masks_gives_no_segmentation():

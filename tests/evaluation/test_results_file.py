@@ -8,12 +8,14 @@ from maskrcnn_jax.evaluation.results_file import read_results, scorable_types
 
 def test_good_results_come_back_as_they_were(perfect, truth, write):
     assert read_results(write(perfect, "results.json"), truth) == perfect
-    assert scorable_types(perfect) == ("bbox", "segm")
+    assert scorable_types(perfect) == ("bbox", "segm", "boundary")
     boxes = [{key: item[key] for key in item if key != "segmentation"} for item in perfect]
     assert read_results(write(boxes), truth) == boxes
     assert scorable_types(boxes) == ("bbox",)
     assert read_results(write([]), truth) == []
-    assert scorable_types([]) == ("bbox", "segm")
+    assert scorable_types([]) == ("bbox", "segm", "boundary")
+    perfect[1]["mask_score"] = 0.25
+    assert read_results(write(perfect), truth) == perfect
 
 
 def test_segmentations_become_compressed(perfect, truth, write):
@@ -31,6 +33,8 @@ def test_segmentations_become_compressed(perfect, truth, write):
         ({"category_id": None}, "'category_id'"),
         ({"score": math.nan}, "'score' is nan"),
         ({"score": "0.5"}, "'score' is '0.5'"),
+        ({"mask_score": math.inf}, "'mask_score' is inf"),
+        ({"mask_score": None}, "'mask_score' is None"),
         ({"bbox": [1, 2, 3]}, "'bbox'"),
         ({"bbox": [1, 2, math.inf, 4]}, "'bbox'"),
         ({"bbox": [1, 2, -3, 4]}, "'bbox'"),

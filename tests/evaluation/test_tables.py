@@ -19,15 +19,18 @@ def test_summary_table():
     assert lines[-1] == "mean IoU of matched masks  0.625"
     assert len({len(line) for line in lines[:7]}) == 1
     assert summary_table({"bbox": scores({})}).split("\n")[1] == "AP     0.000  AR1    0.060"
+    lines = summary_table(both | {"boundary": scores({})}).split("\n")
+    assert lines[0].split() == 2 * ["box", "mask", "boundary"]
+    assert len({len(line) for line in lines[:7]}) == 1
 
 
 def test_class_table_lists_the_best_masks_first_in_columns():
     names = [f"class {index}" for index in range(7)]
     boxes = scores(dict.fromkeys(names, 0.5))
     masks = scores({name: index / 10 for index, name in enumerate(names)})
-    lines = class_table({"bbox": boxes, "segm": masks}).split("\n")
+    lines = class_table({"bbox": boxes, "segm": masks, "boundary": boxes}).split("\n")
     assert lines[1].split()[:2] == ["class", "6"]
-    assert lines[1].split()[2:4] == ["0.500", "0.600"]
+    assert lines[1].split()[2:5] == ["0.500", "0.600", "0.500"]
     down = [" ".join(line.split()[:2]) for line in lines[1:4]]
     assert down == ["class 6", "class 5", "class 4"]
     assert sum(line.count("class") for line in lines) == 7
@@ -36,9 +39,10 @@ def test_class_table_lists_the_best_masks_first_in_columns():
 def test_tables_fit_into_80_columns_and_name_every_class():
     names = [f"{'very ' * (index % 6)}long name {index}" for index in range(80)]
     values = {name: math.nan if index % 9 == 0 else 0.3 for index, name in enumerate(names)}
-    table = class_table({"bbox": scores(values), "segm": scores(values, quality=0.5)})
+    three = {"bbox": scores(values), "segm": scores(values), "boundary": scores(values)}
+    table = class_table(three)
     assert max(map(len, table.split("\n"))) <= 80
-    assert table.count("0.300") == 2 * sum(not math.isnan(value) for value in values.values())
+    assert table.count("0.300") == 3 * sum(not math.isnan(value) for value in values.values())
     assert "Without objects: long name 0, " in table
 
 

@@ -20,6 +20,7 @@ FORMULAS = {
     "binary_cross_entropy": losses.binary_cross_entropy,
     "smooth_l1": smooth_l1,
     "l1": functools.partial(losses.smooth_l1, beta=0.0),
+    "squared_error": losses.squared_error,
 }
 JITTED = {name: jax.jit(formula) for name, formula in FORMULAS.items()}
 every_formula = pytest.mark.parametrize("name", FORMULAS)
@@ -42,6 +43,8 @@ def slow_value(name, prediction, target):
         p = 1 / (1 + math.exp(-prediction))
         return -target * math.log(p) - (1 - target) * math.log(1 - p)
     error = abs(prediction - target)
+    if name == "squared_error":
+        return error**2
     if name == "smooth_l1" and error < BETA:
         return 0.5 * error**2 / BETA
     return error - 0.5 * BETA if name == "smooth_l1" else error

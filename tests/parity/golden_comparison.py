@@ -1,5 +1,6 @@
 """What our detector gives for a golden's image and weights, against the golden."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -61,7 +62,10 @@ def compare_prediction(
     rows = compare_features(found, golden) + compare_proposals(found, golden)
     if "input_is_rgb" in golden:
         theirs = _theirs(golden, _MMDETECTION)
-        return rows + comparison.compare_detections(in_frame(resized), theirs, frame="resized")
+        # Where masks are judged, MMDetection's only scores are those of the masks.
+        judged = in_frame(resized)
+        judged = dataclasses.replace(judged, scores=judged.mask_scores)
+        return rows + comparison.compare_detections(judged, theirs, frame="resized")
     theirs = _theirs(golden, _ORIGINAL)
     return [
         *rows,
@@ -116,6 +120,7 @@ def compare_unpasted(found: Prediction, golden: Golden) -> list[Difference]:
     unpasted = ImageDetections(
         boxes=np.asarray(found.detections.boxes),
         scores=np.asarray(found.detections.scores),
+        mask_scores=np.asarray(found.detections.mask_scores),
         labels=np.asarray(found.detections.labels),
         segmentations=None,
     )
@@ -146,6 +151,7 @@ def _theirs(golden: Golden, names: tuple[str, str, str, str | None]) -> ImageDet
     return ImageDetections(
         boxes=golden[boxes],
         scores=golden[scores],
+        mask_scores=golden[scores],
         labels=golden[labels],
         segmentations=None if counts is None else [{"counts": text} for text in counts],
     )

@@ -11,7 +11,7 @@ from tests.parity.comparison import absolute, identical, relative, table, worst
 def detections(**changes):
     rles = [{"counts": text} for text in changes.pop("counts", ["a", "b"])]
     arrays = {"boxes": np.ones((2, 4)), "scores": np.ones(2), "labels": np.arange(2)}
-    return ImageDetections(**arrays | changes, segmentations=rles)
+    return ImageDetections(**arrays | changes, mask_scores=np.ones(2), segmentations=rles)
 
 
 def test_absolute_is_the_largest_distance():

@@ -21,6 +21,7 @@ def mask_of(box, *, grown_by=0):
 FOUND = ImageDetections(
     boxes=BOXES,
     scores=np.array([0.9, 0.5, 0.06]),
+    mask_scores=np.array([0.9, 0.5, 0.06]),
     labels=np.array([3, 3, 0]),
     segmentations=[
         mask_of(BOXES[0]),
@@ -44,6 +45,7 @@ def reversed_order(found):
     return ImageDetections(
         boxes=found.boxes[::-1],
         scores=found.scores[::-1],
+        mask_scores=found.mask_scores[::-1],
         labels=found.labels[::-1],
         segmentations=(found.segmentations or [])[::-1],
     )
@@ -73,6 +75,7 @@ def test_each_side_is_counted_for_itself():
     fewer = ImageDetections(
         boxes=FOUND.boxes[1:],
         scores=FOUND.scores[1:],
+        mask_scores=FOUND.mask_scores[1:],
         labels=FOUND.labels[1:],
         segmentations=(FOUND.segmentations or [])[1:],
     )
@@ -85,7 +88,11 @@ def test_each_side_is_counted_for_itself():
 
 def test_no_detections_at_all_are_no_success():
     none = ImageDetections(
-        boxes=np.zeros((0, 4)), scores=np.zeros(0), labels=np.zeros(0, int), segmentations=[]
+        boxes=np.zeros((0, 4)),
+        scores=np.zeros(0),
+        mask_scores=np.zeros(0),
+        labels=np.zeros(0, int),
+        segmentations=[],
     )
     assert not any(item.passes for item in compare_detections([none], [none]))
 

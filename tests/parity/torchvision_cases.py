@@ -145,6 +145,7 @@ def detections_of(
     return ImageDetections(
         boxes=outputs["det_boxes_resized"],
         scores=outputs["det_scores"],
+        mask_scores=outputs["det_scores"],
         labels=outputs["det_classes"],
         segmentations=[_rle(mask) for mask in masks],
     )

@@ -139,6 +139,7 @@ def test_corners_to_xywh_and_back(corners, expected):
     found = ImageDetections(
         boxes=np.array([corners], float),
         scores=np.ones(1),
+        mask_scores=np.ones(1),
         labels=np.zeros(1, int),
         segmentations=None,
     )

@@ -62,7 +62,8 @@ def by_pycocotools(truth_path, results_path, iou_type):
 def by_us(truth_path, results_path):
     truth = read_truth(truth_path)
     results = read_results(results_path, truth)
-    scores = evaluate(truth, results, iou_types=scorable_types(results))
+    iou_types = [kind for kind in scorable_types(results) if kind != "boundary"]
+    scores = evaluate(truth, results, iou_types=iou_types)
     return {iou_type: list(item.summary.values()) for iou_type, item in scores.items()}
 
 

@@ -6,8 +6,8 @@ def test_a_run_is_scored_and_written_down(run, workdir, tmp_path):
     assert result.returncode == 0, result.stderr
     assert "AP50" in result.stdout
     metrics = json.loads((tmp_path / "metrics.json").read_text())
-    assert set(metrics) == {"bbox", "segm"}
-    assert {"AP", "AP50", "AR100", "per_class"} <= set(metrics["segm"])
+    assert set(metrics) == {"bbox", "segm", "boundary"}
+    assert {"AP", "AP50", "AR100", "per_class"} <= set(metrics["segm"]) & set(metrics["boundary"])
     assert metrics["bbox"]["AP"] is None or 0 <= metrics["bbox"]["AP"] <= 1
     results = json.loads((tmp_path / "results.json").read_text())
     assert {record["image_id"] for record in results} <= {1, 2, 3}

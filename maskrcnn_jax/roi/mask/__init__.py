@@ -9,7 +9,15 @@ from typing import TypeAlias
 
 from maskrcnn_jax.roi.mask.fcn import FCNMaskHeadConfig
 from maskrcnn_jax.roi.mask.losses import MaskLosses
+from maskrcnn_jax.roi.mask.scoring import MaskScoringConfig
+from maskrcnn_jax.roi.mask.unwrapped import UnwrappedMaskHeadConfig
 
-AnyMaskHeadConfig: TypeAlias = FCNMaskHeadConfig
+AnyMaskHeadConfig: TypeAlias = UnwrappedMaskHeadConfig | MaskScoringConfig
 
-__all__ = ["AnyMaskHeadConfig", "FCNMaskHeadConfig", "MaskLosses"]
+__all__ = [
+    "AnyMaskHeadConfig",
+    "FCNMaskHeadConfig",
+    "MaskLosses",
+    "MaskScoringConfig",
+    "UnwrappedMaskHeadConfig",
+]

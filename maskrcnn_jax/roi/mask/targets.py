@@ -5,6 +5,7 @@ Shapes: g ground-truth objects, m n bitmap size, s samples, k side of the target
 
 from dataclasses import dataclass
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -62,3 +63,27 @@ def _in_bitmap(boxes: Array, frames: Array, valid: Array, height: int, width: in
     scale = jnp.asarray([width, height], boxes.dtype) / jnp.where(usable[:, None], size, 1)
     origin = jnp.tile(frames[:, :2], 2)
     return jnp.where(usable[:, None], (boxes - origin) * jnp.tile(scale, 2), 0)
+
+
+def object_share(truth: GroundTruth, positives: Samples) -> Float[Array, " s"]:
+    """How much of the matched object's area is inside each sample's box, from 0 to 1.
+
+    Of a pixel that the border of the box cuts, a part counts. 0 for invalid samples and for objects
+    without area.
+    """
+    height, width = truth.masks.shape[-2:]
+    matched, valid = positives.matched, positives.valid
+    frames = truth.mask_frames[matched]
+    x1, y1, x2, y2 = _in_bitmap(positives.boxes, frames, valid, height, width).T
+    masks = truth.masks[matched].astype(positives.boxes.dtype)
+    rows, columns = _covered(y1, y2, height), _covered(x1, x2, width)
+    highest = jax.lax.Precision.HIGHEST
+    inside = jnp.einsum("sm,smn,sn->s", rows, masks, columns, precision=highest)
+    area = masks.sum((-1, -2))
+    return jnp.where(valid & (area > 0), inside / jnp.maximum(area, 1), 0)
+
+
+def _covered(low: Array, high: Array, pixels: int) -> Array:
+    """[s, pixels]: how much of each pixel of an axis is between low and high."""
+    start = jnp.arange(pixels, dtype=low.dtype)
+    return jnp.clip(jnp.minimum(high[:, None], start + 1) - jnp.maximum(low[:, None], start), 0, 1)

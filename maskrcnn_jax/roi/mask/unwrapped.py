@@ -1,0 +1,10 @@
+"""The mask heads that predict masks; those of ``scoring`` wrap one of them.
+
+Add the config of a new head here.
+"""
+
+from typing import TypeAlias
+
+from maskrcnn_jax.roi.mask.fcn import FCNMaskHeadConfig
+
+UnwrappedMaskHeadConfig: TypeAlias = FCNMaskHeadConfig
