@@ -58,7 +58,7 @@ def test_loss_and_predict_work_at_a_padded_size(name):
     assert all(x.shape == () for x in jax.tree.leaves(losses))
     found, _ = outputs(name, "predict")
     num_detections = config.model.roi.detections.max_detections
-    side = 0 if config.model.roi.mask is None else 2 * config.model.roi.mask.pooling.output_size
+    side = 0 if config.model.roi.mask is None else config.model.roi.mask.side
     assert found.masks.shape == (1, num_detections, side, side)
 
 

@@ -19,7 +19,7 @@ from maskrcnn_jax.errors import InputError
 from maskrcnn_jax.experiment import ExperimentConfig
 from maskrcnn_jax.maskrcnn import MaskRCNNConfig
 from maskrcnn_jax.roi.cascade import CascadeRoIHeadConfig
-from maskrcnn_jax.roi.mask.fcn import FCNMaskHeadConfig
+from maskrcnn_jax.roi.mask import AnyMaskHeadConfig, FCNMaskHeadConfig
 from maskrcnn_jax.serialization import differences, to_json
 from maskrcnn_jax.training.checkpoint import Run
 from maskrcnn_jax.training.optimizer import ScheduleConfig, SGDConfig
@@ -171,10 +171,10 @@ def _resnet(weights: Weights) -> ResNetConfig:
     )
 
 
-def _mask_head(standard: FCNMaskHeadConfig | None, weights: Weights) -> FCNMaskHeadConfig | None:
+def _mask_head(standard: AnyMaskHeadConfig | None, weights: Weights) -> FCNMaskHeadConfig | None:
     head = _first_head(weights, "mask")
     names = [name for name in weights.tensors if name.startswith(f"{head}/")]
-    if not names or standard is None:
+    if not names or not isinstance(standard, FCNMaskHeadConfig):
         return None
     outputs = weights.tensors[f"{head}/predictor/kernel"].shape[-1]
     return dataclasses.replace(
@@ -195,7 +195,7 @@ _NOT_SEMANTIC = (
     *("backbone.frozen_stages", "rpn.sampling", "rpn.train_proposals", "rpn.smooth_l1_beta"),
     *("rpn.divided_by", "roi.sampling", "roi.box.smooth_l1_beta", "roi.box.background_deltas"),
     *("roi.mask.targets", "roi.mask.background_mask", "roi.gradient_scale", "num_classes"),
-    *("precision", "backbone.remat"),
+    *("roi.mask.loss", "precision", "backbone.remat"),
 )
 _SHOWN_BY_ARRAYS = (
     *("roi.box.hidden", "roi.box.class_agnostic", "roi.pooling.output_size", "neck.channels"),

@@ -1,12 +1,13 @@
 """The FCN mask head: a binary mask for every class of every RoI (Mask R-CNN, figure 4, right).
 
 Shapes: b images, s positives, d detections, n RoIs of all images, o pooled side, c channels, k side
-of the mask (2 * o), q classes (1 if class-agnostic, one more with the background).
+of the mask (2 * o by default), q classes (1 if class-agnostic, one more with the background).
 """
 
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 import flax.linen as nn
 import jax
@@ -15,7 +16,8 @@ from jaxtyping import Array, Bool, Float, Key
 
 from maskrcnn_jax.layers import Conv, full_precision
 from maskrcnn_jax.norms import NormConfig
-from maskrcnn_jax.roi.mask.losses import MaskLosses, mask_loss, select_class
+from maskrcnn_jax.roi.mask.losses import MaskLosses, select_class
+from maskrcnn_jax.roi.mask.pixel_losses import BinaryCrossEntropyConfig, PixelLossConfig
 from maskrcnn_jax.roi.mask.targets import MaskTargetConfig, mask_targets
 from maskrcnn_jax.roi.pooling import RoIAlignConfig, pool
 from maskrcnn_jax.structures import Detections, GroundTruth, Samples
@@ -27,19 +29,26 @@ _MSRA = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
 
 @dataclass(frozen=True, kw_only=True)
 class FCNMaskHeadConfig:
-    """``num_convs`` 3x3 convolutions, one doubling of the resolution, a 1x1 predictor.
+    """``num_convs`` 3x3 convolutions, ``num_upsamples`` doublings of the resolution, a predictor.
 
+    A mask has ``side`` cells along each side: 28 by default, 56 and 112 with 2 and 3 upsamples.
     ``background_mask`` adds a mask for the background, as torchvision has it; it takes no part in
     anything.
     """
 
     pooling: RoIAlignConfig = field(default_factory=lambda: RoIAlignConfig(output_size=14))
     num_convs: int = 4
+    num_upsamples: Literal[0, 1, 2, 3] = 1
     channels: int = 256
     norm: NormConfig | None = None
     class_agnostic: bool = False
     background_mask: bool = False
     targets: MaskTargetConfig = field(default_factory=MaskTargetConfig)
+    loss: PixelLossConfig = field(default_factory=BinaryCrossEntropyConfig)
+
+    @property
+    def side(self) -> int:
+        return self.pooling.output_size * 2**self.num_upsamples
 
     def build(self, num_classes: int) -> "FCNMaskHead":
         return FCNMaskHead(self, num_classes)
@@ -113,7 +122,10 @@ class MaskOutputs(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "n o o c"]) -> Float[Array, "n k k q"]:
         config = self.config
-        x = full_precision(nn.relu(Upsample(config.channels, name="upsample")(x)))
+        for index in range(config.num_upsamples):
+            name = f"upsample{index + 1}" if index else "upsample"  # most have only one
+            x = nn.relu(Upsample(config.channels, name=name)(x))
+        x = full_precision(x)
         num_masks = 1 if config.class_agnostic else self.num_classes + config.background_mask
         return nn.Dense(num_masks, kernel_init=nn.initializers.normal(0.001), name="predictor")(x)
 
@@ -133,7 +145,8 @@ def fcn_losses(
             truth, positives, side=logits.shape[-1], config=config.targets
         )
     )(truth, positives)
-    term = mask_loss(logits, targets.reshape(logits.shape), positives.valid.reshape(-1))
+    loss = config.loss.build()
+    term = loss(logits, targets.reshape(logits.shape), positives.valid.reshape(-1))
     return MaskLosses({"roi_mask": term}, logits.reshape(targets.shape))
 
 
