@@ -19,7 +19,11 @@ Tensors = dict[str, np.ndarray]
 # Layers with outputs for each class, and how many one class has. Logits always have k + 1 outputs,
 # the others k, or one for all classes, or k + 1 where the background has them too.
 _LOGITS = {"roi/box_head/classes": 1}
-_REFINEMENTS = {"roi/box_head/deltas": 4, "roi/mask_head/predictor": 1}
+_REFINEMENTS = {
+    "roi/box_head/deltas": 4,
+    "roi/mask_head/predictor": 1,
+    "roi/mask_head/boundary_outputs/predictor": 1,
+}
 _CLASS_LAYERS = _LOGITS | _REFINEMENTS
 
 _FIRST_LINEAR = "roi/box_head/fc1/kernel"
