@@ -22,7 +22,8 @@ K = tiny.NUM_CLASSES
 FCN = FCNMaskHeadConfig(
     pooling=RoIAlignConfig(output_size=4, samples_per_cell=1), num_convs=1, channels=8
 )
-CONFIG = BoundaryMaskHeadConfig(fcn=FCN, num_boundary_convs=1)
+# Boxes as small as these are otherwise pooled from level 2.
+CONFIG = BoundaryMaskHeadConfig(fcn=FCN, boundary_levels=(3,), num_boundary_convs=1)
 HEAD = CONFIG.build(K)
 KEYS = tiny.image_keys(2)
 
@@ -122,7 +123,7 @@ def test_logits_follow_the_figure():
     """Mask logits of the true classes, from the pooled features on, written out in numpy."""
     features, positives, truth = random_inputs(1)
     found, _ = losses(features, positives, truth)
-    pools = (FCN.pooling, RoIAlignConfig(output_size=8, samples_per_cell=1, levels=(2,)))
+    pools = (FCN.pooling, RoIAlignConfig(output_size=8, samples_per_cell=1, levels=(3,)))
     coarse, fine = (
         np.asarray(
             jax.jit(partial(pool, config=config))(features, positives.boxes, positives.valid)
@@ -162,6 +163,7 @@ def test_each_loss_trains_its_outputs_and_both_branches():
         }
         assert trained == set(variables_of()["params"]) - own[other]
         assert features[2].any()
+        assert features[3].any()
 
 
 def test_the_prediction_is_the_sigmoid_of_the_logits_that_are_trained():
