@@ -15,6 +15,7 @@ from maskrcnn_jax.norms import BatchNormConfig, GroupNormConfig
 from maskrcnn_jax.roi.mask.boundary import BoundaryMaskHeadConfig, boundary_loss
 from maskrcnn_jax.roi.mask.fcn import FCNMaskHeadConfig
 from maskrcnn_jax.roi.pooling import RoIAlignConfig, pool
+from maskrcnn_jax.structures import Proposals
 from tests import tiny
 from tests.roi.mask.inputs import detections_of, random_inputs, with_garbage
 
@@ -95,10 +96,14 @@ def test_the_mask_branch_has_the_variables_of_the_fcn_head():
 def test_both_cascades_take_it(peer):
     config = tiny.tiny_config()
     config = dataclasses.replace(config, roi=dataclasses.replace(config.roi, mask=CONFIG))
-    model, batch = tiny.as_cascade(config, peer).build(), tiny.random_batch(0)
-    init = partial(model.init_with_output, jax.random.key(0))
-    losses, with_loss = jax.eval_shape(partial(init, method="loss"), batch, KEYS)
-    found, with_predict = jax.eval_shape(partial(init, method="predict"), batch)
+    features, positives, truth = random_inputs(0)
+    scores = jnp.zeros(positives.valid.shape)
+    proposals = Proposals(boxes=positives.boxes, scores=scores, valid=positives.valid)
+    inputs = (features, proposals, jnp.asarray([[64, 96], [64, 96]]))
+    head = tiny.as_cascade(config, peer).roi.build(K)
+    init = partial(head.init_with_output, jax.random.key(0))
+    losses, with_loss = jax.eval_shape(partial(init, method="loss"), *inputs, truth, KEYS)
+    found, with_predict = jax.eval_shape(partial(init, method="predict"), *inputs)
     assert with_loss == with_predict
     stages = 1 if peer is detectron2 else 3
     names = {f"roi_{part}_{stage}" for part in ("mask", "boundary") for stage in range(stages)}
