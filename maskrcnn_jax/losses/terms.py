@@ -45,11 +45,11 @@ def generalised_cross_entropy(
 ) -> LossTerm:
     """(1 - p^q) / q, where p is the probability of what is true; counts the valid entries.
 
-    Zhang and Sabuncu, 2018, eq. 6, for two classes. A target between 0 and 1 weighs the losses of
-    both. As q goes to 0 this becomes the binary cross entropy; with q = 1 it is 1 - p, which for
-    targets of 0 and 1 is the distance |s(x) - t|: half the paper's mean absolute error, which adds
-    up both classes. The gradient is that of the cross entropy times p^q: entries that the model is
-    sure to be labelled wrong count less.
+    The L_q loss of Zhang and Sabuncu (2018) for two classes. A target between 0 and 1 weighs the
+    losses of both. As q goes to 0 this becomes the binary cross entropy; with q = 1 it is 1 - p,
+    which for targets of 0 and 1 is the distance |s(x) - t|: half the paper's mean absolute error,
+    which adds up both classes. The gradient is that of the cross entropy times p^q: entries that
+    the model is sure to be labelled wrong count less.
 
     Needs 0 < q <= 1. Safe for large logits and for small q: p^q - 1 = expm1(q log p).
     """

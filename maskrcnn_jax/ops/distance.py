@@ -18,7 +18,7 @@ def signed_distance(mask: Bool[Array, "h w"]) -> Float[Array, "h w"]:
 
     That is the distance to the nearest square of the other kind. Its square is a sum over the axes,
     so its minimum is found along one axis and then along the other (Felzenszwalb and Huttenlocher,
-    2012, section 2.1), by comparing all pairs of places: exact, and few enough for a grid of 112.
+    2012), by comparing all pairs of places: exact, and few enough for a grid of 112.
     """
     costs = jnp.where(jnp.stack([~mask, mask]), 0.0, jnp.inf)  # to the outside, to the inside
     along_rows = _cheapest(costs)

@@ -18,6 +18,7 @@ from maskrcnn_jax.convert.weights import (
     write_weights,
 )
 from maskrcnn_jax.errors import InputError
+from maskrcnn_jax.maskrcnn import MaskRCNNConfig
 from maskrcnn_jax.roi.mask import BoundaryMaskHeadConfig, FCNMaskHeadConfig
 from maskrcnn_jax.training.checkpoint import Run
 from tests.convert.models import (
@@ -190,11 +191,24 @@ def test_heads_for_other_classes_start_anew_on_request(system):
         np.testing.assert_array_equal(x, (before if is_new else file)[name], err_msg=name)
 
 
-def test_the_outputs_of_a_boundary_head_start_anew_for_other_classes():
+def with_boundary() -> MaskRCNNConfig:
     fcn = MODEL.roi.mask
     assert isinstance(fcn, FCNMaskHeadConfig)
     roi = dataclasses.replace(MODEL.roi, mask=BoundaryMaskHeadConfig(fcn=fcn))
-    model = dataclasses.replace(MODEL, roi=roi)
+    return dataclasses.replace(MODEL, roi=roi)
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_a_mask_rcnn_is_a_beginning_for_a_boundary_head(system):
+    model, file = with_boundary(), canonical(random_variables(MODEL))
+    loaded = load(state_dict(system, MODEL), model, allow_missing=("roi/mask_head/*",))
+    before = canonical(fresh(model))
+    for name, x in canonical(loaded).items():
+        np.testing.assert_array_equal(x, file.get(name, before[name]), err_msg=name)
+
+
+def test_the_outputs_of_a_boundary_head_start_anew_for_other_classes():
+    model = with_boundary()
     file = canonical(random_variables(dataclasses.replace(model, num_classes=7)))
     loaded, before = canonical(load(file, model, new_classes=True)), canonical(fresh(model))
     for name, x in loaded.items():
