@@ -99,8 +99,13 @@ def _from_list(kind: Any, value: Any, where: str) -> tuple:
 
 
 def differences(a: Any, b: Any, path: str = "") -> list[tuple[str, Any, Any]]:
-    """(dotted path, value in a, value in b) wherever two ``to_json`` results differ."""
+    """(dotted path, value in a, value in b) wherever two ``to_json`` results differ.
+
+    Of two configs of different types that is the type alone.
+    """
     if isinstance(a, dict) and isinstance(b, dict):
+        if a[_TAG] != b[_TAG]:
+            return [(f"{path}.{_TAG}".strip("."), a[_TAG], b[_TAG])]
         return [
             difference
             for name in dict.fromkeys([*a, *b])

@@ -13,7 +13,7 @@ import configs
 from maskrcnn_jax.errors import InputError
 from maskrcnn_jax.experiment import ExperimentConfig
 from maskrcnn_jax.roi.cascade import CascadeRoIHeadConfig
-from maskrcnn_jax.roi.mask.scoring import MaskScoringConfig
+from maskrcnn_jax.roi.mask import BoundaryMaskHeadConfig, MaskScoringConfig
 from maskrcnn_jax.serialization import from_json, to_json
 from maskrcnn_jax.structures import abstract_batch
 from maskrcnn_jax.training.state import count_parameters, create_state
@@ -45,6 +45,8 @@ def roi_losses(roi):
     boxes, masks = ["roi_class", "roi_box"], [] if roi.mask is None else ["roi_mask"]
     if isinstance(roi.mask, MaskScoringConfig):
         masks.append("roi_mask_iou")
+    if isinstance(roi.mask, BoundaryMaskHeadConfig):
+        masks.append("roi_boundary")
     if isinstance(roi, CascadeRoIHeadConfig):
         num_stages = len(roi.stages)
         boxes = [f"{name}_{stage}" for name in boxes for stage in range(num_stages)]
@@ -63,7 +65,7 @@ def test_loss_and_predict_work_at_a_padded_size(name):
     num_detections = config.model.roi.detections.max_detections
     mask = config.model.roi.mask
     mask = mask.head if isinstance(mask, MaskScoringConfig) else mask
-    side = 0 if mask is None else 2 * mask.pooling.output_size
+    side = 0 if mask is None else mask.side
     assert found.masks.shape == (1, num_detections, side, side)
 
 

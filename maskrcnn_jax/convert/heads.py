@@ -23,6 +23,7 @@ _REFINEMENTS = {
     "roi/box_head/deltas": 4,
     "roi/mask_head/predictor": 1,
     "roi/mask_head/iou/predictor": 1,
+    "roi/mask_head/boundary_outputs/predictor": 1,
 }
 _CLASS_LAYERS = _LOGITS | _REFINEMENTS
 

@@ -133,6 +133,7 @@ class Naming:
         Raises InputError for what this system has no name for.
         """
         self._refuse_other_cascades(tensors)
+        self._refuse_unenlarged_masks(tensors)
         if self.background_first:
             tensors = heads.background_first(heads.with_background_outputs(tensors))
         else:
@@ -157,6 +158,19 @@ class Naming:
                 f"a cascade of {self.system} has {_MASK_HEADS[self.cascade_masks]}, this one has "
                 f"{_MASK_HEADS[found]}: it cannot be written for that system"
             )
+
+    def _refuse_unenlarged_masks(self, names: Collection[str]) -> None:
+        """Raises InputError for a mask head that lacks the upsampling which all systems have."""
+        for name in names:
+            head, _, layer = name.rpartition("/predictor/")
+            if (
+                re.fullmatch(r"roi/mask_head(s_\d+)?", head)
+                and f"{head}/upsample/{layer}" not in names
+            ):
+                raise InputError(
+                    f"{self.system} has no mask head without upsampling: this model cannot be "
+                    "written for it"
+                )
 
     def _ours_of(self, theirs: str) -> tuple[str, Layout] | None:
         rules = (*self.rules, *self.aliases)

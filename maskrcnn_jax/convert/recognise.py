@@ -215,7 +215,7 @@ _NOT_SEMANTIC = (
     *("backbone.frozen_stages", "rpn.sampling", "rpn.train_proposals", "rpn.smooth_l1_beta"),
     *("rpn.divided_by", "roi.sampling", "roi.box.smooth_l1_beta", "roi.box.background_deltas"),
     *("roi.mask.targets", "roi.mask.background_mask", "roi.gradient_scale", "num_classes"),
-    *("precision", "backbone.remat"),
+    *("roi.mask.loss", "precision", "backbone.remat"),
 )
 _SHOWN_BY_ARRAYS = (
     *("roi.box.hidden", "roi.box.class_agnostic", "roi.pooling.output_size", "neck.channels"),

@@ -1,8 +1,10 @@
 """Loss formulas. Each returns a sum and a count, which are divided once, over the global batch."""
 
+from maskrcnn_jax.losses.smooth_dice import smooth_dice
 from maskrcnn_jax.losses.terms import (
     LossTerm,
     binary_cross_entropy,
+    generalised_cross_entropy,
     smooth_l1,
     softmax_cross_entropy,
     squared_error,
@@ -11,6 +13,8 @@ from maskrcnn_jax.losses.terms import (
 __all__ = [
     "LossTerm",
     "binary_cross_entropy",
+    "generalised_cross_entropy",
+    "smooth_dice",
     "smooth_l1",
     "softmax_cross_entropy",
     "squared_error",

@@ -40,6 +40,24 @@ def binary_cross_entropy(
     return _total(jax.nn.softplus(x) - x * t, valid)
 
 
+def generalised_cross_entropy(
+    logits: Float[Array, "*n"], targets: Float[Array, "*n"], valid: Bool[Array, "*n"], *, q: float
+) -> LossTerm:
+    """(1 - p^q) / q, where p is the probability of what is true; counts the valid entries.
+
+    The L_q loss of Zhang and Sabuncu (2018) for two classes. A target between 0 and 1 weighs the
+    losses of both. As q goes to 0 this becomes the binary cross entropy; with q = 1 it is 1 - p,
+    which for targets of 0 and 1 is the distance |s(x) - t|: half the paper's mean absolute error,
+    which adds up both classes. The gradient is that of the cross entropy times p^q: entries that
+    the model is sure to be labelled wrong count less.
+
+    Needs 0 < q <= 1. Safe for large logits and for small q: p^q - 1 = expm1(q log p).
+    """
+    x, t = jnp.where(valid, logits, 0), jnp.where(valid, targets, 0)
+    if_true, if_false = (-jnp.expm1(q * jax.nn.log_sigmoid(s)) / q for s in (x, -x))
+    return _total(t * if_true + (1 - t) * if_false, valid)
+
+
 def smooth_l1(
     predictions: Float[Array, "*n"],
     targets: Float[Array, "*n"],

@@ -380,6 +380,21 @@ def test_what_a_system_has_no_name_for_is_refused():
         mmdetection.NAMING.to_theirs({"neck/lateral2_norm/scale": np.ones(4)})
 
 
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_mask_heads_that_no_other_system_has_are_refused(system):
+    ours = canonical(random_variables(small_model()))
+    unenlarged = {name: x for name, x in ours.items() if "upsample" not in name}
+    twice = ours | {"roi/mask_head/upsample2/kernel": ours["roi/mask_head/upsample/kernel"]}
+    boundary = ours | {"roi/mask_head/fusion/conv/kernel": ours["roi/mask_head/conv1/kernel"]}
+    for tensors, message in (
+        (unenlarged, f"{system} has no mask head without upsampling"),
+        (twice, f"{system} has no name for roi/mask_head/upsample2/kernel"),
+        (boundary, f"{system} has no name for roi/mask_head/fusion/conv/kernel"),
+    ):
+        with pytest.raises(InputError, match=message):
+            SYSTEMS[system].NAMING.to_theirs(tensors)
+
+
 def test_a_wrong_number_of_axes_is_refused():
     with pytest.raises(InputError, match=r"backbone\.conv1\.weight has shape \[4, 3\]"):
         mmdetection.NAMING.to_ours({"backbone.conv1.weight": np.ones((4, 3))})

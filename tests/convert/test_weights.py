@@ -18,6 +18,8 @@ from maskrcnn_jax.convert.weights import (
     write_weights,
 )
 from maskrcnn_jax.errors import InputError
+from maskrcnn_jax.maskrcnn import MaskRCNNConfig
+from maskrcnn_jax.roi.mask import BoundaryMaskHeadConfig, FCNMaskHeadConfig
 from maskrcnn_jax.training.checkpoint import Run
 from tests.convert.models import (
     CASCADES,
@@ -197,6 +199,31 @@ def test_heads_for_other_classes_start_anew_on_request(system):
     other = dataclasses.replace(MODEL, num_classes=7)
     loaded = canonical(load(state_dict(system, other), new_classes=True))
     file, before = canonical(random_variables(other)), canonical(fresh())
+    for name, x in loaded.items():
+        is_new = name.split("/")[-2] in ("classes", "predictor") or "box_head/deltas" in name
+        np.testing.assert_array_equal(x, (before if is_new else file)[name], err_msg=name)
+
+
+def with_boundary() -> MaskRCNNConfig:
+    fcn = MODEL.roi.mask
+    assert isinstance(fcn, FCNMaskHeadConfig)
+    roi = dataclasses.replace(MODEL.roi, mask=BoundaryMaskHeadConfig(fcn=fcn))
+    return dataclasses.replace(MODEL, roi=roi)
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_a_mask_rcnn_is_a_beginning_for_a_boundary_head(system):
+    model, file = with_boundary(), canonical(random_variables(MODEL))
+    loaded = load(state_dict(system, MODEL), model, allow_missing=("roi/mask_head/*",))
+    before = canonical(fresh(model))
+    for name, x in canonical(loaded).items():
+        np.testing.assert_array_equal(x, file.get(name, before[name]), err_msg=name)
+
+
+def test_the_outputs_of_a_boundary_head_start_anew_for_other_classes():
+    model = with_boundary()
+    file = canonical(random_variables(dataclasses.replace(model, num_classes=7)))
+    loaded, before = canonical(load(file, model, new_classes=True)), canonical(fresh(model))
     for name, x in loaded.items():
         is_new = name.split("/")[-2] in ("classes", "predictor") or "box_head/deltas" in name
         np.testing.assert_array_equal(x, (before if is_new else file)[name], err_msg=name)

@@ -12,12 +12,13 @@ from jax.test_util import check_grads
 from maskrcnn_jax import losses
 
 NUM, NUM_CLASSES = 8, 5
-BETA = 0.4
+BETA, Q = 0.4, 0.7
 
 smooth_l1 = functools.partial(losses.smooth_l1, beta=BETA)
 FORMULAS = {
     "softmax_cross_entropy": losses.softmax_cross_entropy,
     "binary_cross_entropy": losses.binary_cross_entropy,
+    "generalised_cross_entropy": functools.partial(losses.generalised_cross_entropy, q=Q),
     "smooth_l1": smooth_l1,
     "l1": functools.partial(losses.smooth_l1, beta=0.0),
     "squared_error": losses.squared_error,
@@ -39,9 +40,11 @@ def random_inputs(name, *, seed=0, dtype=np.float32):
 def slow_value(name, prediction, target):
     if name == "softmax_cross_entropy":
         return -math.log(math.exp(prediction[target]) / sum(math.exp(x) for x in prediction))
+    p = 1 / (1 + math.exp(-prediction))
     if name == "binary_cross_entropy":
-        p = 1 / (1 + math.exp(-prediction))
         return -target * math.log(p) - (1 - target) * math.log(1 - p)
+    if name == "generalised_cross_entropy":
+        return target * (1 - p**Q) / Q + (1 - target) * (1 - (1 - p) ** Q) / Q
     error = abs(prediction - target)
     if name == "squared_error":
         return error**2
@@ -125,6 +128,40 @@ def test_binary_cross_entropy_of_large_logits(logit, target):
     expected = np.logaddexp(0, np.float64(logit)) - logit * np.float64(np.float32(target))
     np.testing.assert_allclose(value, expected, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(gradient, np.exp(-np.logaddexp(0, -logit)) - target, atol=1e-6)
+
+
+@given(st.floats(-1e4, 1e4, width=32), st.sampled_from([0.0, 0.3, 1.0]))
+def test_generalised_cross_entropy_of_large_logits(logit, target):
+    """p^q is e^(-q log(1 + e^-x)), and nothing is lost or made NaN on the way."""
+    valid = np.array(True)
+    value, gradient = jax.value_and_grad(
+        lambda x: JITTED["generalised_cross_entropy"](x, np.float32(target), valid).sum
+    )(np.float32(logit))
+    target = np.float64(np.float32(target))
+    true, false = (np.exp(-Q * np.logaddexp(0, -s * np.float64(logit))) for s in (1, -1))
+    p = np.exp(-np.logaddexp(0, -np.float64(logit)))
+    np.testing.assert_allclose(
+        value, target * (1 - true) / Q + (1 - target) * (1 - false) / Q, rtol=1e-5, atol=1e-6
+    )
+    expected = (1 - target) * false * p - target * true * (1 - p)
+    np.testing.assert_allclose(gradient, expected, atol=1e-6)
+
+
+def test_generalised_cross_entropy_meets_its_limits():
+    """For q near 0 the cross entropy; for q = 1 the distance of the probability, 1 - p."""
+    logits, targets, _ = random_inputs("generalised_cross_entropy", seed=6)
+    targets, valid = (targets < 0.5).astype(np.float32), np.ones(NUM, bool)
+
+    def value_and_gradient(formula, **options):
+        formula = jax.jit(functools.partial(formula, **options))
+        return jax.value_and_grad(lambda x: formula(x, targets, valid).sum)(logits)
+
+    near_0 = value_and_gradient(losses.generalised_cross_entropy, q=1e-6)
+    cross_entropy = value_and_gradient(losses.binary_cross_entropy)
+    jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-4), near_0, cross_entropy)
+    at_1, _ = value_and_gradient(losses.generalised_cross_entropy, q=1.0)
+    distances = np.abs(1 / (1 + np.exp(-logits)) - targets)
+    np.testing.assert_allclose(at_1, distances.sum(), rtol=1e-5)
 
 
 def test_softmax_cross_entropy_of_large_logits():

@@ -7,6 +7,7 @@ positive where valid, and one key for each image, and returns ``MaskLosses``;
 
 from typing import TypeAlias
 
+from maskrcnn_jax.roi.mask.boundary import BoundaryMaskHeadConfig
 from maskrcnn_jax.roi.mask.fcn import FCNMaskHeadConfig
 from maskrcnn_jax.roi.mask.losses import MaskLosses
 from maskrcnn_jax.roi.mask.scoring import MaskScoringConfig
@@ -16,6 +17,7 @@ AnyMaskHeadConfig: TypeAlias = UnwrappedMaskHeadConfig | MaskScoringConfig
 
 __all__ = [
     "AnyMaskHeadConfig",
+    "BoundaryMaskHeadConfig",
     "FCNMaskHeadConfig",
     "MaskLosses",
     "MaskScoringConfig",

@@ -1,12 +1,13 @@
 """The FCN mask head: a binary mask for every class of every RoI (Mask R-CNN, figure 4, right).
 
 Shapes: b images, s positives, d detections, n RoIs of all images, o pooled side, c channels, k side
-of the mask (2 * o), q classes (1 if class-agnostic, one more with the background).
+of the mask (2 * o by default), q classes (1 if class-agnostic, one more with the background).
 """
 
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 import flax.linen as nn
 import jax
@@ -15,7 +16,8 @@ from jaxtyping import Array, Bool, Float, Key
 
 from maskrcnn_jax.layers import Conv, full_precision
 from maskrcnn_jax.norms import NormConfig
-from maskrcnn_jax.roi.mask.losses import MaskLosses, mask_loss, select_class
+from maskrcnn_jax.roi.mask.losses import MaskLosses, select_class
+from maskrcnn_jax.roi.mask.pixel_losses import BinaryCrossEntropyConfig, PixelLossConfig
 from maskrcnn_jax.roi.mask.targets import MaskTargetConfig, mask_targets
 from maskrcnn_jax.roi.pooling import PoolingConfig, RoIAlignConfig, pool
 from maskrcnn_jax.structures import Detections, GroundTruth, Samples
@@ -27,19 +29,26 @@ _MSRA = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
 
 @dataclass(frozen=True, kw_only=True)
 class FCNMaskHeadConfig:
-    """``num_convs`` 3x3 convolutions, one doubling of the resolution, a 1x1 predictor.
+    """``num_convs`` 3x3 convolutions, ``num_upsamples`` doublings of the resolution, a predictor.
 
+    A mask has ``side`` cells along each side: 28 by default, 56 and 112 with 2 and 3 upsamples.
     ``background_mask`` adds a mask for the background, as torchvision has it; it takes no part in
     anything.
     """
 
     pooling: PoolingConfig = field(default_factory=lambda: RoIAlignConfig(output_size=14))
     num_convs: int = 4
+    num_upsamples: Literal[0, 1, 2, 3] = 1
     channels: int = 256
     norm: NormConfig | None = None
     class_agnostic: bool = False
     background_mask: bool = False
     targets: MaskTargetConfig = field(default_factory=MaskTargetConfig)
+    loss: PixelLossConfig = field(default_factory=BinaryCrossEntropyConfig)
+
+    @property
+    def side(self) -> int:
+        return self.pooling.output_size * 2**self.num_upsamples
 
     def build(self, num_classes: int) -> "FCNMaskHead":
         return FCNMaskHead(self, num_classes)
@@ -48,6 +57,12 @@ class FCNMaskHeadConfig:
 class FCNMaskHead(nn.Module):
     config: FCNMaskHeadConfig
     num_classes: int
+
+    def setup(self):
+        self.convs = MaskConvs(self.config)
+        self.outputs = MaskOutputs(self.config, self.num_classes)
+        nn.share_scope(self, self.convs)  # their parameters are this module's own
+        nn.share_scope(self, self.outputs)
 
     def loss(
         self,
@@ -58,32 +73,32 @@ class FCNMaskHead(nn.Module):
     ) -> MaskLosses:
         """Mask loss over the positive samples. Nothing is drawn: ``keys`` play no part."""
         del keys
-        labels = jnp.where(positives.valid, positives.labels, 0).reshape(-1)
         logits = self._logits(features, positives.boxes, positives.valid)
-        logits = select_class(logits, labels)  # [n, k, k]
-        targets = jax.vmap(
-            lambda truth, positives: mask_targets(
-                truth, positives, side=logits.shape[-1], config=self.config.targets
-            )
-        )(truth, positives)
-        term = mask_loss(logits, targets.reshape(logits.shape), positives.valid.reshape(-1))
-        return MaskLosses({"roi_mask": term}, logits.reshape(targets.shape))
+        return fcn_losses(logits, positives, truth, config=self.config)
 
     def predict(self, features: Features, detections: Detections) -> Detections:
         """The detections with the masks of their classes."""
         logits = self._logits(features, detections.boxes, detections.valid)
-        masks = jax.nn.sigmoid(select_class(logits, detections.labels.reshape(-1)))
-        masks = masks.reshape(*detections.labels.shape, *masks.shape[1:])
-        return dataclasses.replace(detections, masks=masks)
+        return with_masks(detections, logits)
 
-    @nn.compact
     def _logits(
         self, features: Features, boxes: Float[Array, "b s 4"], valid: Bool[Array, "b s"]
     ) -> Float[Array, "b*s k k q"]:
-        """Mask logits of every class, for the RoIs of all images, in full precision."""
+        pooled = pool(features, boxes, valid, config=self.config.pooling)
+        pooled = pooled.reshape(-1, *pooled.shape[2:])  # [n, o, o, c]
+        return self.outputs(self.convs(pooled, valid.reshape(-1)))
+
+
+class MaskConvs(nn.Module):
+    """The convolutions at the pooled resolution."""
+
+    config: FCNMaskHeadConfig
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "n o o _"], valid: Bool[Array, " n"]
+    ) -> Float[Array, "n o o c"]:
         config = self.config
-        x = pool(features, boxes, valid, config=config.pooling)
-        x = x.reshape(-1, *x.shape[2:])  # [n, o, o, c]
         for index in range(config.num_convs):
             x = Conv(
                 config.channels,
@@ -93,11 +108,53 @@ class FCNMaskHead(nn.Module):
                 name=f"conv{index + 1}",
             )(x)
             if config.norm is not None:
-                x = config.norm.build(f"norm{index + 1}")(x, valid.reshape(-1))
+                x = config.norm.build(f"norm{index + 1}")(x, valid)
             x = nn.relu(x)
-        x = full_precision(nn.relu(Upsample(config.channels, name="upsample")(x)))
+        return x
+
+
+class MaskOutputs(nn.Module):
+    """Mask logits of every class, in full precision."""
+
+    config: FCNMaskHeadConfig
+    num_classes: int
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "n o o c"]) -> Float[Array, "n k k q"]:
+        config = self.config
+        for index in range(config.num_upsamples):
+            name = f"upsample{index + 1}" if index else "upsample"  # most have only one
+            x = nn.relu(Upsample(config.channels, name=name)(x))
+        x = full_precision(x)
         num_masks = 1 if config.class_agnostic else self.num_classes + config.background_mask
         return nn.Dense(num_masks, kernel_init=nn.initializers.normal(0.001), name="predictor")(x)
+
+
+def fcn_losses(
+    logits: Float[Array, "n k k q"],
+    positives: Samples,
+    truth: GroundTruth,
+    *,
+    config: FCNMaskHeadConfig,
+) -> MaskLosses:
+    """The losses of the masks of the true classes."""
+    labels = jnp.where(positives.valid, positives.labels, 0).reshape(-1)
+    logits = select_class(logits, labels)  # [n, k, k]
+    targets = jax.vmap(
+        lambda truth, positives: mask_targets(
+            truth, positives, side=logits.shape[-1], config=config.targets
+        )
+    )(truth, positives)
+    loss = config.loss.build()
+    term = loss(logits, targets.reshape(logits.shape), positives.valid.reshape(-1))
+    return MaskLosses({"roi_mask": term}, logits.reshape(targets.shape))
+
+
+def with_masks(detections: Detections, logits: Float[Array, "n k k q"]) -> Detections:
+    """The detections with the masks of their classes."""
+    masks = jax.nn.sigmoid(select_class(logits, detections.labels.reshape(-1)))
+    masks = masks.reshape(*detections.labels.shape, *masks.shape[1:])
+    return dataclasses.replace(detections, masks=masks)
 
 
 class Upsample(nn.Module):

@@ -23,7 +23,7 @@ from maskrcnn_jax.roi.mask.fcn import FCNMaskHeadConfig
 from maskrcnn_jax.roi.mask.losses import MaskLosses
 from maskrcnn_jax.roi.mask.targets import MaskTargetConfig, mask_targets, object_share
 from maskrcnn_jax.roi.mask.unwrapped import UnwrappedMaskHeadConfig
-from maskrcnn_jax.roi.pooling import RoIAlignConfig, pool
+from maskrcnn_jax.roi.pooling import PoolingConfig, RoIAlignConfig, pool
 from maskrcnn_jax.structures import Detections, GroundTruth, Samples
 
 Features = Mapping[int, Float[Array, "b _ _ c"]]
@@ -42,7 +42,7 @@ class MaskScoringConfig:
     """
 
     head: UnwrappedMaskHeadConfig = field(default_factory=FCNMaskHeadConfig)
-    pooling: RoIAlignConfig = field(default_factory=lambda: RoIAlignConfig(output_size=14))
+    pooling: PoolingConfig = field(default_factory=lambda: RoIAlignConfig(output_size=14))
     channels: int = 256
     hidden: int = 1024
 

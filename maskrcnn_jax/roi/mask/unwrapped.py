@@ -5,6 +5,7 @@ Add the config of a new head here.
 
 from typing import TypeAlias
 
+from maskrcnn_jax.roi.mask.boundary import BoundaryMaskHeadConfig
 from maskrcnn_jax.roi.mask.fcn import FCNMaskHeadConfig
 
-UnwrappedMaskHeadConfig: TypeAlias = FCNMaskHeadConfig
+UnwrappedMaskHeadConfig: TypeAlias = FCNMaskHeadConfig | BoundaryMaskHeadConfig

@@ -7,91 +7,20 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from maskrcnn_jax.errors import InputError
 from maskrcnn_jax.norms import BatchNormConfig, GroupNormConfig
-from maskrcnn_jax.roi.mask.fcn import FCNMaskHeadConfig, Upsample
-from maskrcnn_jax.roi.mask.losses import mask_loss, select_class
+from maskrcnn_jax.roi.mask.fcn import FCNMaskHeadConfig, MaskOutputs, Upsample, fcn_losses
+from maskrcnn_jax.roi.mask.pixel_losses import SoftMaskLossConfig
+from maskrcnn_jax.roi.mask.targets import mask_targets
 from maskrcnn_jax.roi.pooling import RoIAlignConfig
-from maskrcnn_jax.structures import Detections, Samples
+from maskrcnn_jax.serialization import from_json, to_json
 from tests import tiny
+from tests.roi.mask.inputs import detections_of, random_inputs, with_garbage
 
 K = tiny.NUM_CLASSES
 CONFIG = FCNMaskHeadConfig(
     pooling=RoIAlignConfig(output_size=4, samples_per_cell=1), num_convs=2, channels=8
 )
-
-
-def random_logits(seed, *, count=6, side=8, classes=K):
-    rng = np.random.default_rng(seed)
-    return {
-        "logits": jnp.asarray(rng.normal(size=(count, side, side, classes)), jnp.float32),
-        "targets": jnp.asarray(rng.random((count, side, side)) < 0.5, jnp.float32),
-        "labels": jnp.asarray(rng.integers(0, K, count)),
-        "valid": jnp.arange(count) < count - 2,
-    }
-
-
-def class_loss(logits, targets, labels, valid):
-    return mask_loss(select_class(logits, labels), targets, valid)
-
-
-@jax.jit
-def loss_and_gradient(logits, targets, labels, valid):
-    return jax.value_and_grad(lambda x: class_loss(x, targets, labels, valid).sum)(logits)
-
-
-@pytest.mark.parametrize("classes", [K, 1])
-def test_the_loss_equals_the_slow_loop(classes):
-    given = random_logits(0, classes=classes)
-    expected = 0.0
-    for i in range(4):
-        channel = int(given["labels"][i]) if classes > 1 else 0
-        p = 1 / (1 + np.exp(-np.float64(given["logits"][i, :, :, channel])))
-        expected -= np.where(given["targets"][i] > 0, np.log(p), np.log(1 - p)).sum()
-    loss = class_loss(**given)
-    np.testing.assert_allclose(loss.sum, expected, rtol=1e-5)
-    assert loss.count == 4 * 8 * 8
-
-
-def test_only_the_mask_of_the_true_class_is_trained():
-    given = random_logits(1)
-    _, gradient = loss_and_gradient(**given)
-    trained = np.all(np.asarray(gradient) != 0, axis=(1, 2))
-    touched = np.any(np.asarray(gradient) != 0, axis=(1, 2))
-    true_class = np.asarray(given["labels"])[:, None] == np.arange(K)
-    expected = true_class & np.asarray(given["valid"])[:, None]
-    np.testing.assert_array_equal(trained, expected)
-    np.testing.assert_array_equal(touched, expected)
-
-
-def test_invalid_entries_may_hold_anything():
-    given = random_logits(2)
-    valid = given["valid"]
-    spoilt = {
-        "logits": jnp.where(valid[:, None, None, None], given["logits"], jnp.nan),
-        "targets": jnp.where(valid[:, None, None], given["targets"], jnp.nan),
-        "labels": jnp.where(valid, given["labels"], 2**30),
-        "valid": valid,
-    }
-    jax.tree.map(
-        np.testing.assert_array_equal, loss_and_gradient(**given), loss_and_gradient(**spoilt)
-    )
-
-
-def test_without_positives_the_loss_and_its_gradient_are_zero():
-    given = random_logits(3) | {"valid": jnp.zeros(6, bool)}
-    loss, gradient = loss_and_gradient(**given)
-    assert loss == 0
-    assert not np.any(gradient)
-    assert class_loss(**given).mean == 0
-
-
-def test_the_class_picks_the_mask():
-    logits = random_logits(4)["logits"]
-    labels = jnp.asarray([0, 1, 2, 2, 1, 0])
-    picked = select_class(logits, labels)
-    expected = np.stack([logits[i, :, :, label] for i, label in enumerate(labels)])
-    np.testing.assert_array_equal(picked, expected)
-    np.testing.assert_array_equal(select_class(logits[..., :1], labels + 5), logits[..., 0])
 
 
 def test_upsampling_is_a_transposed_convolution_without_overlap():
@@ -111,35 +40,6 @@ def test_upsampling_is_a_transposed_convolution_without_overlap():
     np.testing.assert_allclose(jax.jit(flax.apply)(params, x), expected, rtol=1e-5, atol=1e-5)
 
 
-def random_inputs(seed, count=6):
-    rng = np.random.default_rng(seed)
-    features = {
-        level: jnp.asarray(rng.normal(size=(2, 64 >> level, 96 >> level, 16)), jnp.float32)
-        for level in (2, 3, 4, 5)
-    }
-    truth = jax.tree.map(lambda *x: jnp.stack(x), *[tiny.random_truth(rng, 3) for _ in range(2)])
-    matched = rng.integers(0, 3, (2, count))
-    positives = Samples(
-        boxes=jnp.asarray(np.stack([truth.boxes[i, matched[i]] + 1.5 for i in range(2)])),
-        labels=jnp.asarray(np.stack([truth.labels[i, matched[i]] for i in range(2)])),
-        matched=jnp.asarray(matched),
-        valid=jnp.arange(count) < jnp.asarray([[count - 1], [2]]),
-    )
-    return features, positives, truth
-
-
-def detections_of(samples):
-    return Detections(
-        boxes=samples.boxes,
-        scores=jnp.ones(samples.labels.shape),
-        labels=samples.labels,
-        masks=jnp.zeros((*samples.labels.shape, 0, 0)),
-        mask_frames=samples.boxes,
-        mask_scores=jnp.ones(samples.labels.shape),
-        valid=samples.valid,
-    )
-
-
 @pytest.mark.parametrize("norm", [None, GroupNormConfig(groups=4), BatchNormConfig(axis_name=None)])
 def test_loss_and_predict_share_parameters_with_every_norm(norm):
     head = dataclasses.replace(CONFIG, norm=norm).build(K)
@@ -155,6 +55,67 @@ def test_loss_and_predict_share_parameters_with_every_norm(norm):
     convs = [name for name in with_loss["params"] if name.startswith("conv")]
     assert convs == ["conv1", "conv2"]
     assert ("bias" in with_loss["params"]["conv1"]) == (norm is None)
+
+
+@pytest.mark.parametrize(("num_upsamples", "side"), [(0, 4), (1, 8), (2, 16), (3, 32)])
+def test_each_upsampling_doubles_the_mask(num_upsamples, side):
+    config = dataclasses.replace(CONFIG, num_upsamples=num_upsamples)
+    features, positives, truth = random_inputs(0)
+    inputs = (features, positives, truth, tiny.image_keys(2))
+    init = partial(config.build(K).init_with_output, method="loss")
+    losses, variables = jax.eval_shape(init, jax.random.key(0), *inputs)
+    assert config.side == side
+    assert losses.logits.shape == (2, 6, side, side)
+    upsamples = {name for name in variables["params"] if name.startswith("upsample")}
+    assert upsamples == set(["upsample", "upsample2", "upsample3"][:num_upsamples])
+    predict = partial(config.build(K).init_with_output, method="predict")
+    found, with_predict = jax.eval_shape(
+        predict, jax.random.key(0), features, detections_of(positives)
+    )
+    assert found.masks.shape == (2, 6, side, side)
+    assert with_predict == variables
+
+
+def test_another_number_of_upsamplings_is_refused():
+    given = to_json(CONFIG) | {"num_upsamples": 4}
+    with pytest.raises(InputError, match="num_upsamples: 4 is none of 0, 1, 2, 3"):
+        from_json(FCNMaskHeadConfig, given, where="test")
+
+
+def test_two_upsamplings_follow_each_other():
+    """Every cell of the last resolution by itself: which pixel and which two patches it is from."""
+    outputs = MaskOutputs(dataclasses.replace(CONFIG, num_upsamples=2), K)
+    x = np.random.default_rng(3).normal(size=(2, 3, 3, 5)).astype(np.float32)
+    variables = tiny.variables_like(outputs.init, jax.random.key(0), x)
+    found = jax.jit(outputs.apply)(variables, x)
+    first, second, last = (
+        {
+            name: np.asarray(values, np.float64)
+            for name, values in variables["params"][layer].items()
+        }
+        for layer in ("upsample", "upsample2", "predictor")
+    )
+    expected = np.zeros((2, 12, 12, K))
+    for n, row, column in np.ndindex(2, 12, 12):
+        cell = x[n, row // 4, column // 4]
+        cell = cell @ first["kernel"][row // 2 % 2, column // 2 % 2] + first["bias"]
+        cell = np.maximum(cell, 0) @ second["kernel"][row % 2, column % 2] + second["bias"]
+        expected[n, row, column] = np.maximum(cell, 0) @ last["kernel"] + last["bias"]
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_the_loss_is_the_one_of_the_config():
+    """Of the logits of the true classes and the targets of their resolution."""
+    config = dataclasses.replace(CONFIG, loss=SoftMaskLossConfig(width=1.0))
+    _, positives, truth = random_inputs(4)
+    logits = jnp.asarray(np.random.default_rng(4).normal(size=(12, 8, 8, K)), jnp.float32)
+    losses = jax.jit(partial(fcn_losses, config=config))(logits, positives, truth)
+    targets = jax.jit(jax.vmap(partial(mask_targets, side=8, config=config.targets)))
+    flat = (losses.logits, targets(truth, positives), positives.valid)
+    expected = jax.jit(config.loss.build())(*(x.reshape(-1, *x.shape[2:]) for x in flat))
+    np.testing.assert_allclose(losses.terms["roi_mask"], expected, rtol=1e-6)
+    label = positives.labels[0, 0]
+    np.testing.assert_array_equal(losses.logits[0, 0], logits[0, ..., label])
 
 
 @pytest.mark.parametrize("class_agnostic", [False, True])
@@ -177,13 +138,7 @@ def test_the_prediction_is_the_probability_of_the_own_class(class_agnostic):
 def test_invalid_positives_may_hold_anything_and_are_not_in_the_statistics():
     head = dataclasses.replace(CONFIG, norm=BatchNormConfig(axis_name=None)).build(K)
     features, positives, truth = random_inputs(2)
-    valid = positives.valid
-    spoilt = Samples(
-        boxes=jnp.where(valid[..., None], positives.boxes, jnp.nan),
-        labels=jnp.where(valid, positives.labels, -(2**30)),
-        matched=jnp.where(valid, positives.matched, 4),
-        valid=valid,
-    )
+    spoilt = with_garbage(positives)
 
     def loss(params, statistics, samples, truth):
         losses, updates = head.apply(

@@ -1,0 +1,173 @@
+"""A mask head that also learns the boundary of the mask (BMask R-CNN, Cheng et al., 2020).
+
+    pooled 14x14 -> convs -----------------+------------------------> + -> fusion -> x2 -> masks
+                                           v                          ^
+    pooled 28x28 -> convolution by two --> + -> boundary convs -------+--> x2 -> boundaries
+
+What crosses over is added after a 1x1 convolution. The boundary branch looks at the finest level.
+Structure and numbers are those of the authors' code (hustvl/BMaskR-CNN, ``mask_head.py``).
+
+Shapes: b images, s positives, d detections, n RoIs of all images, k side of the mask, q classes
+(1 if class-agnostic), c channels.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Key
+
+from maskrcnn_jax.layers import Conv
+from maskrcnn_jax.losses import LossTerm, smooth_dice
+from maskrcnn_jax.norms import NormConfig
+from maskrcnn_jax.ops.morphology import inner_boundary
+from maskrcnn_jax.roi.mask.fcn import FCNMaskHeadConfig, MaskConvs, MaskOutputs, with_masks
+from maskrcnn_jax.roi.mask.losses import MaskLosses, mask_loss, select_class
+from maskrcnn_jax.roi.mask.targets import mask_targets
+from maskrcnn_jax.roi.pooling import PoolingConfig, pool
+from maskrcnn_jax.structures import Detections, GroundTruth, Samples
+
+Features = Mapping[int, Float[Array, "b _ _ c"]]
+
+_MSRA = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoundaryMaskHeadConfig:
+    """``fcn`` is the mask branch: what it would be alone. Both branches end in its resolution.
+
+    The boundary branch pools twice as many cells, from ``boundary_levels``.
+    """
+
+    fcn: FCNMaskHeadConfig = field(default_factory=FCNMaskHeadConfig)
+    boundary_levels: tuple[int, ...] = (2,)
+    num_boundary_convs: int = 2
+
+    @property
+    def boundary_pooling(self) -> PoolingConfig:
+        pooling = self.fcn.pooling
+        return dataclasses.replace(
+            pooling, output_size=2 * pooling.output_size, levels=self.boundary_levels
+        )
+
+    @property
+    def side(self) -> int:
+        return self.fcn.side
+
+    def build(self, num_classes: int) -> "BoundaryMaskHead":
+        return BoundaryMaskHead(self, num_classes)
+
+
+class Logits(NamedTuple):
+    """Of the masks and of their boundaries, for every class, in full precision."""
+
+    masks: Float[Array, "n k k q"]
+    boundaries: Float[Array, "n k k q"]
+
+
+class BoundaryMaskHead(nn.Module):
+    config: BoundaryMaskHeadConfig
+    num_classes: int
+
+    def setup(self):
+        fcn = self.config.fcn
+        self.convs = MaskConvs(fcn)
+        self.outputs = MaskOutputs(fcn, self.num_classes)
+        nn.share_scope(self, self.convs)  # as in the FCN head, whose weights fit
+        nn.share_scope(self, self.outputs)
+        self.downsample = ConvBlock(fcn.channels, 3, fcn.norm, stride=2)
+        self.mask_to_boundary = ConvBlock(fcn.channels, 1, fcn.norm)
+        self.boundary_convs = [
+            ConvBlock(fcn.channels, 3, fcn.norm) for _ in range(self.config.num_boundary_convs)
+        ]
+        self.boundary_to_mask = ConvBlock(fcn.channels, 1, fcn.norm)
+        self.fusion = ConvBlock(fcn.channels, 3, fcn.norm)
+        self.boundary_outputs = MaskOutputs(fcn, self.num_classes)
+
+    def loss(
+        self,
+        features: Features,
+        positives: Samples,
+        truth: GroundTruth,
+        keys: Key[Array, " b"],
+    ) -> MaskLosses:
+        """Losses of the masks and of their boundaries. Nothing is drawn: ``keys`` play no part."""
+        del keys
+        fcn = self.config.fcn
+        labels = jnp.where(positives.valid, positives.labels, 0).reshape(-1)
+        logits = self._logits(features, positives.boxes, positives.valid)
+        masks, boundaries = (select_class(x, labels) for x in logits)  # [n, k, k]
+        targets = jax.vmap(
+            lambda truth, positives: mask_targets(
+                truth, positives, side=fcn.side, config=fcn.targets
+            )
+        )(truth, positives)
+        flat, valid = targets.reshape(masks.shape), positives.valid.reshape(-1)
+        terms = {
+            "roi_mask": fcn.loss.build()(masks, flat, valid),
+            "roi_boundary": boundary_loss(boundaries, flat, valid),
+        }
+        return MaskLosses(terms, masks.reshape(targets.shape))
+
+    def predict(self, features: Features, detections: Detections) -> Detections:
+        """The detections with the masks of their classes."""
+        logits = self._logits(features, detections.boxes, detections.valid)
+        return with_masks(detections, logits.masks)
+
+    def _logits(
+        self, features: Features, boxes: Float[Array, "b s 4"], valid: Bool[Array, "b s"]
+    ) -> Logits:
+        flat = valid.reshape(-1)
+
+        def pooled(config: RoIAlignConfig) -> Float[Array, "n _ _ c"]:
+            x = pool(features, boxes, valid, config=config)
+            return x.reshape(-1, *x.shape[2:])
+
+        masks = self.convs(pooled(self.config.fcn.pooling), flat)
+        boundaries = self.downsample(pooled(self.config.boundary_pooling), flat)
+        boundaries += self.mask_to_boundary(masks, flat)
+        for conv in self.boundary_convs:
+            boundaries = conv(boundaries, flat)
+        masks = self.fusion(masks + self.boundary_to_mask(boundaries, flat), flat)
+        return Logits(self.outputs(masks), self.boundary_outputs(boundaries))
+
+
+class ConvBlock(nn.Module):
+    """Convolution, norm and ReLU."""
+
+    channels: int
+    size: int
+    norm: NormConfig | None
+    stride: int = 1
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "n h w c"], valid: Bool[Array, " n"]
+    ) -> Float[Array, "n _ _ d"]:
+        x = Conv(
+            self.channels,
+            self.size,
+            kernel_init=_MSRA,
+            stride=self.stride,
+            use_bias=self.norm is None,
+            name="conv",
+        )(x)
+        return nn.relu(x if self.norm is None else self.norm.build("norm")(x, valid))
+
+
+def boundary_loss(
+    logits: Float[Array, "n k k"], targets: Float[Array, "n k k"], valid: Bool[Array, " n"]
+) -> LossTerm:
+    """Mean cross entropy of the pixels plus Dice loss of each boundary; counts the valid masks.
+
+    The boundary of a target is its pixels with one of their eight neighbours outside of it, which
+    is where the authors' Laplacian is positive. Beyond the box there is nothing, so the boundary
+    also runs where the box cuts the object.
+    """
+    outlines = jax.vmap(inner_boundary)(targets >= 0.5).astype(logits.dtype)
+    pixels, overlap = mask_loss(logits, outlines, valid), smooth_dice(logits, outlines, valid)
+    return LossTerm(pixels.sum / logits[0].size + overlap.sum, overlap.count)
