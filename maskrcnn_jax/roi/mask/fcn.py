@@ -49,6 +49,12 @@ class FCNMaskHead(nn.Module):
     config: FCNMaskHeadConfig
     num_classes: int
 
+    def setup(self):
+        self.convs = MaskConvs(self.config)
+        self.outputs = MaskOutputs(self.config, self.num_classes)
+        nn.share_scope(self, self.convs)  # their parameters are this module's own
+        nn.share_scope(self, self.outputs)
+
     def loss(
         self,
         features: Features,
@@ -58,32 +64,32 @@ class FCNMaskHead(nn.Module):
     ) -> MaskLosses:
         """Mask loss over the positive samples. Nothing is drawn: ``keys`` play no part."""
         del keys
-        labels = jnp.where(positives.valid, positives.labels, 0).reshape(-1)
         logits = self._logits(features, positives.boxes, positives.valid)
-        logits = select_class(logits, labels)  # [n, k, k]
-        targets = jax.vmap(
-            lambda truth, positives: mask_targets(
-                truth, positives, side=logits.shape[-1], config=self.config.targets
-            )
-        )(truth, positives)
-        term = mask_loss(logits, targets.reshape(logits.shape), positives.valid.reshape(-1))
-        return MaskLosses({"roi_mask": term}, logits.reshape(targets.shape))
+        return fcn_losses(logits, positives, truth, config=self.config)
 
     def predict(self, features: Features, detections: Detections) -> Detections:
         """The detections with the masks of their classes."""
         logits = self._logits(features, detections.boxes, detections.valid)
-        masks = jax.nn.sigmoid(select_class(logits, detections.labels.reshape(-1)))
-        masks = masks.reshape(*detections.labels.shape, *masks.shape[1:])
-        return dataclasses.replace(detections, masks=masks)
+        return with_masks(detections, logits)
 
-    @nn.compact
     def _logits(
         self, features: Features, boxes: Float[Array, "b s 4"], valid: Bool[Array, "b s"]
     ) -> Float[Array, "b*s k k q"]:
-        """Mask logits of every class, for the RoIs of all images, in full precision."""
+        pooled = pool(features, boxes, valid, config=self.config.pooling)
+        pooled = pooled.reshape(-1, *pooled.shape[2:])  # [n, o, o, c]
+        return self.outputs(self.convs(pooled, valid.reshape(-1)))
+
+
+class MaskConvs(nn.Module):
+    """The convolutions at the pooled resolution."""
+
+    config: FCNMaskHeadConfig
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "n o o _"], valid: Bool[Array, " n"]
+    ) -> Float[Array, "n o o c"]:
         config = self.config
-        x = pool(features, boxes, valid, config=config.pooling)
-        x = x.reshape(-1, *x.shape[2:])  # [n, o, o, c]
         for index in range(config.num_convs):
             x = Conv(
                 config.channels,
@@ -93,11 +99,49 @@ class FCNMaskHead(nn.Module):
                 name=f"conv{index + 1}",
             )(x)
             if config.norm is not None:
-                x = config.norm.build(f"norm{index + 1}")(x, valid.reshape(-1))
+                x = config.norm.build(f"norm{index + 1}")(x, valid)
             x = nn.relu(x)
+        return x
+
+
+class MaskOutputs(nn.Module):
+    """Mask logits of every class, in full precision."""
+
+    config: FCNMaskHeadConfig
+    num_classes: int
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "n o o c"]) -> Float[Array, "n k k q"]:
+        config = self.config
         x = full_precision(nn.relu(Upsample(config.channels, name="upsample")(x)))
         num_masks = 1 if config.class_agnostic else self.num_classes + config.background_mask
         return nn.Dense(num_masks, kernel_init=nn.initializers.normal(0.001), name="predictor")(x)
+
+
+def fcn_losses(
+    logits: Float[Array, "n k k q"],
+    positives: Samples,
+    truth: GroundTruth,
+    *,
+    config: FCNMaskHeadConfig,
+) -> MaskLosses:
+    """The losses of the masks of the true classes."""
+    labels = jnp.where(positives.valid, positives.labels, 0).reshape(-1)
+    logits = select_class(logits, labels)  # [n, k, k]
+    targets = jax.vmap(
+        lambda truth, positives: mask_targets(
+            truth, positives, side=logits.shape[-1], config=config.targets
+        )
+    )(truth, positives)
+    term = mask_loss(logits, targets.reshape(logits.shape), positives.valid.reshape(-1))
+    return MaskLosses({"roi_mask": term}, logits.reshape(targets.shape))
+
+
+def with_masks(detections: Detections, logits: Float[Array, "n k k q"]) -> Detections:
+    """The detections with the masks of their classes."""
+    masks = jax.nn.sigmoid(select_class(logits, detections.labels.reshape(-1)))
+    masks = masks.reshape(*detections.labels.shape, *masks.shape[1:])
+    return dataclasses.replace(detections, masks=masks)
 
 
 class Upsample(nn.Module):
