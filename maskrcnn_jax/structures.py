@@ -1,7 +1,8 @@
 """The structures that flow through the detector. Units and frames are defined here, once.
 
 Shapes: b images, h w padded image size, g ground-truth slots, m n ground-truth bitmap size,
-p proposals, s sampled RoIs, d detections, k l sides of a predicted mask.
+y x size of a semantic map, p proposals, s sampled RoIs, d detections, k l sides of a predicted
+mask.
 
 Every structure is written for a batch; functions for one image see it without the leading b
 (``jax.vmap`` takes it away).
@@ -27,6 +28,9 @@ class GroundTruth:
     Each bitmap ``masks[i]`` covers the rectangle ``mask_frames[i]`` (XYXY), normally the object's
     box, with its pixels spread evenly over it; outside its frame a mask is empty. A frame equal to
     the whole image and a bitmap of the image's size is the ordinary full-image mask.
+
+    ``semantic_map``, where a model has asked for it, says what every eighth pixel of the padded
+    image shows along both axes, the first one included: things and stuff, 255 for unknown.
     """
 
     boxes: Float[Array, "*b g 4"]
@@ -34,6 +38,7 @@ class GroundTruth:
     masks: Bool[Array, "*b g m n"]
     mask_frames: Float[Array, "*b g 4"]
     valid: Bool[Array, "*b g"]
+    semantic_map: UInt8[Array, "*b y x"] | None = None
 
 
 @flax.struct.dataclass

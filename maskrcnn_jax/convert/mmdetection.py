@@ -1,4 +1,4 @@
-"""MMDetection: the names of its arrays, and the semantics of ``mask-rcnn_r50_fpn``."""
+"""MMDetection: the names of its arrays, and the semantics of its standard models."""
 
 import dataclasses
 
@@ -18,6 +18,9 @@ from maskrcnn_jax.maskrcnn import MaskRCNNConfig, PixelConfig
 from maskrcnn_jax.roi.box_head import BoxHeadConfig
 from maskrcnn_jax.roi.cascade import CascadeRoIHeadConfig
 from maskrcnn_jax.roi.detections import DetectionConfig
+from maskrcnn_jax.roi.htc import HTCRoIHeadConfig
+from maskrcnn_jax.roi.semantic import SemanticHeadConfig
+from maskrcnn_jax.roi.semantic_targets import SemanticMapsConfig
 from maskrcnn_jax.roi.stages import RefinementConfig
 from maskrcnn_jax.roi.standard import StandardRoIHeadConfig
 from maskrcnn_jax.rpn.proposals import ProposalConfig
@@ -43,6 +46,16 @@ def _mask_head(theirs: str, ours: str) -> tuple[Rule, ...]:
     )
 
 
+def _semantic_head(theirs: str, ours: str) -> tuple[Rule, ...]:
+    lateral = f"{theirs}.lateral_convs.{{i}}.conv", f"{ours}/lateral{{i}}"
+    return (
+        *counted_from_zero(*lateral, CONV, ours_from=2),
+        *counted_from_zero(f"{theirs}.convs.{{i}}.conv", f"{ours}/conv{{i}}", CONV, ours_from=1),
+        *weight_and_bias(f"{theirs}.conv_embedding.conv", f"{ours}/embedding", CONV),
+        *weight_and_bias(f"{theirs}.conv_logits", f"{ours}/classes", POINTWISE),
+    )
+
+
 NAMING = Naming(
     system="mmdetection",
     rules=(
@@ -56,6 +69,8 @@ NAMING = Naming(
         *_mask_head(_MASK, "roi/mask_head"),
         *_box_head(f"{_BOX}.{{stage}}", "roi/box_heads_{stage}"),
         *_mask_head(f"{_MASK}.{{stage}}", "roi/mask_heads_{stage}"),
+        *weight_and_bias(f"{_MASK}.{{stage}}.conv_res.conv", "roi/mask_heads_{stage}/flow", CONV),
+        *_semantic_head("roi_head.semantic_head", "roi/semantic_head"),
     ),
     ignored=(r".*\.num_batches_tracked", r"data_preprocessor\."),
     cascade_masks="each",
@@ -118,3 +133,24 @@ def cascade_model(
         gradient_scale=1.0,
     )
     return dataclasses.replace(plain, rpn=rpn, roi=roi)
+
+
+def htc_model(
+    *,
+    num_classes: int = 80,
+    backbone: ResNetConfig | None = None,
+    caffe: bool = False,
+    semantic: bool = True,
+) -> MaskRCNNConfig:
+    """Hybrid Task Cascade as ``htc_r50_fpn`` or, not ``semantic``, ``htc-without-semantic``.
+
+    It trains as ``cascade_model`` does.
+    """
+    cascade = cascade_model(num_classes=num_classes, backbone=backbone, caffe=caffe)
+    roi = HTCRoIHeadConfig(
+        box=cascade.roi.box,
+        semantic=SemanticHeadConfig(target=SemanticMapsConfig()) if semantic else None,
+        detections=DetectionConfig(score_threshold=0.001, limit_shrinking=True),
+        masks="last",
+    )
+    return dataclasses.replace(cascade, roi=roi)
