@@ -13,6 +13,7 @@ import configs
 from maskrcnn_jax.errors import InputError
 from maskrcnn_jax.experiment import ExperimentConfig
 from maskrcnn_jax.roi.cascade import CascadeRoIHeadConfig
+from maskrcnn_jax.roi.htc import HTCRoIHeadConfig
 from maskrcnn_jax.serialization import from_json, to_json
 from maskrcnn_jax.structures import abstract_batch
 from maskrcnn_jax.training.state import count_parameters, create_state
@@ -47,6 +48,9 @@ def roi_losses(roi):
         boxes = [f"{name}_{stage}" for name in boxes for stage in range(num_stages)]
         num_masks = num_stages if roi.resample else 1
         masks = [f"{name}_{stage}" for name in masks for stage in range(num_masks)]
+    if isinstance(roi, HTCRoIHeadConfig):
+        names = [f"{name}_{stage}" for name in (*boxes, *masks) for stage in range(len(roi.stages))]
+        return {*names, *(["roi_semantic"] if roi.semantic else [])}
     return {*boxes, *masks}
 
 

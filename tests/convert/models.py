@@ -12,7 +12,7 @@ from maskrcnn_jax.convert.weights import NAMINGS
 from maskrcnn_jax.maskrcnn import MaskRCNNConfig
 from maskrcnn_jax.roi.mask.fcn import FCNMaskHeadConfig
 from maskrcnn_jax.training.state import initial_variables
-from tests.tiny import as_cascade, tiny_config
+from tests.tiny import as_cascade, as_htc, tiny_config
 
 CASCADES = ("detectron2", "mmdetection")  # systems that have them
 SYSTEMS = {module.NAMING.system: module for module in (detectron2, torchvision, mmdetection)}
@@ -34,6 +34,11 @@ def small_model(*, background: bool = False, class_agnostic: bool = False) -> Ma
 def small_cascade(system: str) -> MaskRCNNConfig:
     """Its parts in the cascade of a system."""
     return as_cascade(small_model(), SYSTEMS[system])
+
+
+def small_hybrid() -> MaskRCNNConfig:
+    """Its parts in Hybrid Task Cascade."""
+    return as_htc(small_model())
 
 
 def canonical(variables) -> dict[str, np.ndarray]:
