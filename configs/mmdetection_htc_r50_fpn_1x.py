@@ -5,9 +5,9 @@
     python eval.py --preset mmdetection_htc_r50_fpn_1x --init.checkpoint \
         htc_r50_fpn_1x_coco.pth --data.root COCO
 
-Training reads COCO's stuff maps (docs/variants.md). Hardware: written for 8 GPUs or a TPU slice of
-8 chips, 2 images on each. Not yet trained to its end by this project, so no time and no result are
-given here.
+Training reads the semantic maps of COCO-Stuff, COCO/stuffthingmaps/train2017/*.png. Hardware:
+written for 8 GPUs or a TPU slice of 8 chips, 2 images on each. Not yet trained to its end by this
+project, so no time and no result are given here.
 """
 
 import dataclasses
@@ -19,4 +19,9 @@ from maskrcnn_jax.experiment import ExperimentConfig
 
 def mmdetection_htc_r50_fpn_1x() -> ExperimentConfig:
     """The plain preset with boxes and masks refined in turn, and a semantic branch."""
-    return dataclasses.replace(mmdetection_r50_fpn_1x(), model=mmdetection.htc_model())
+    base = mmdetection_r50_fpn_1x()
+    return dataclasses.replace(
+        base,
+        model=mmdetection.htc_model(),
+        input=dataclasses.replace(base.input, semantic_labels=183),
+    )

@@ -20,6 +20,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, UInt8
 
+SEMANTIC_STRIDE = 8  # pixels of the input from cell to cell of a semantic map
+UNKNOWN_LABEL = 255  # in a semantic map (COCO-Stuff)
+
 
 @flax.struct.dataclass
 class GroundTruth:
@@ -29,8 +32,8 @@ class GroundTruth:
     box, with its pixels spread evenly over it; outside its frame a mask is empty. A frame equal to
     the whole image and a bitmap of the image's size is the ordinary full-image mask.
 
-    ``semantic_map``, where a model has asked for it, says what every eighth pixel of the padded
-    image shows along both axes, the first one included: things and stuff, 255 for unknown.
+    ``semantic_map``, where a model needs it, tells what the first pixel of each cell of 8x8 pixels
+    of the padded image shows: a class of its own numbering, things and stuff, or ``UNKNOWN_LABEL``.
     """
 
     boxes: Float[Array, "*b g 4"]
@@ -101,9 +104,15 @@ class Detections:
 
 
 def abstract_batch(
-    num_images: int, size: tuple[int, int], *, num_slots: int, mask_size: int
+    num_images: int,
+    size: tuple[int, int],
+    *,
+    num_slots: int,
+    mask_size: int,
+    has_semantic_map: bool = False,
 ) -> Batch:
     """Shapes and types of a batch of the input pipeline, without any contents."""
+    cells = [side // SEMANTIC_STRIDE for side in size]
     b, g, m = num_images, num_slots, mask_size
     return Batch(
         images=_array((b, *size, 3), jnp.uint8),
@@ -114,6 +123,7 @@ def abstract_batch(
             masks=_array((b, g, m, m), jnp.bool_),
             mask_frames=_array((b, g, 4), jnp.float32),
             valid=_array((b, g), jnp.bool_),
+            semantic_map=_array((b, *cells), jnp.uint8) if has_semantic_map else None,
         ),
         indices=_array((b,), jnp.int32),
         valid=_array((b,), jnp.bool_),

@@ -36,7 +36,7 @@ _CASCADES = {
     detectron2.NAMING.system: detectron2.cascade_model,
     mmdetection.NAMING.system: mmdetection.cascade_model,
 }
-_ManyStages = TypeVar("_ManyStages", CascadeRoIHeadConfig, HTCRoIHeadConfig)
+_ManyStages = TypeVar("_ManyStages", bound=CascadeRoIHeadConfig | HTCRoIHeadConfig)
 _HYBRIDS = {mmdetection.NAMING.system: mmdetection.htc_model}
 
 

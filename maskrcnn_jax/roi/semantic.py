@@ -8,6 +8,7 @@ Shapes: b images, y x size of the fused level, c channels of the pyramid, q sema
 n RoIs of an image, o pooled side.
 """
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -21,10 +22,10 @@ from maskrcnn_jax.layers import Conv, full_precision
 from maskrcnn_jax.losses import LossTerm, softmax_cross_entropy
 from maskrcnn_jax.ops.resize import resize_corners
 from maskrcnn_jax.roi.pooling import RoIAlignConfig, pool
-from maskrcnn_jax.roi.semantic_targets import STRIDE, AnySemanticTargetConfig, ObjectMasksConfig
-from maskrcnn_jax.structures import GroundTruth
+from maskrcnn_jax.roi.semantic_targets import AnySemanticTargetConfig, ObjectMasksConfig
+from maskrcnn_jax.structures import SEMANTIC_STRIDE, GroundTruth
 
-LEVEL = STRIDE.bit_length() - 1  # of the pyramid, at which all are fused
+LEVEL = SEMANTIC_STRIDE.bit_length() - 1  # of the pyramid, at which all are fused
 
 _MSRA = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
 
@@ -59,16 +60,17 @@ class SemanticHead(nn.Module):
 
     @nn.compact
     def __call__(self, features: Mapping[int, Float[Array, "b _ _ c"]]) -> SemanticOutputs:
-        size, channels = features[LEVEL].shape[1:3], features[LEVEL].shape[-1]
+        _, height, width, channels = features[LEVEL].shape
         num_outputs = self.config.target.num_outputs(self.num_classes)
 
         def conv(x: Array, size: int, name: str) -> Array:
             return nn.relu(Conv(channels, size, kernel_init=_MSRA, name=name)(x))
 
-        x = sum(
-            conv(resize_corners(features[level], size), 1, f"lateral{level}")
-            for level in sorted(features)
+        laterals = (
+            conv(resize_corners(maps, (height, width)), 1, f"lateral{level}")
+            for level, maps in sorted(features.items())
         )
+        x = functools.reduce(jnp.add, laterals)
         for index in range(self.config.num_convs):
             x = conv(x, 3, f"conv{index + 1}")
         logits = nn.Dense(num_outputs, kernel_init=_MSRA, name="classes")(full_precision(x))
@@ -87,11 +89,11 @@ def semantic_losses(
 
     The mean is over these; MMDetection divides by all, those of the padding included.
     """
-    shape = logits.shape[1:3]
+    _, height, width, _ = logits.shape
     labels, known = jax.vmap(
-        lambda truth: config.target.labels(truth, shape, num_classes=num_classes)
+        lambda truth: config.target.labels(truth, (height, width), num_classes=num_classes)
     )(truth)
-    rows, columns = (jnp.arange(cells) * STRIDE for cells in shape)
+    rows, columns = (jnp.arange(cells) * SEMANTIC_STRIDE for cells in (height, width))
     real = (rows[:, None] < sizes[:, 0, None, None]) & (columns < sizes[:, 1, None, None])
     term = softmax_cross_entropy(logits, labels, known & real)
     return {"roi_semantic": LossTerm(config.loss_weight * term.sum, term.count)}

@@ -1,8 +1,7 @@
 """What the semantic map of an image should be, for one image.
 
-The map has a cell for each 8x8 pixels and tells what its first pixel shows, at the top left: the
-anchors of that stride are centred there, too, and MMDetection's ``FusedSemanticHead`` takes the
-same pixel.
+A cell of the map tells what its first pixel shows, at the top left: the anchors of that stride are
+centred there, too, and MMDetection's ``FusedSemanticHead`` takes the same pixel.
 
 Shapes: y x cells, g ground-truth objects.
 """
@@ -14,10 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from maskrcnn_jax.ops import boxes as box_ops
-from maskrcnn_jax.structures import GroundTruth
-
-STRIDE = 8  # pixels of the input from cell to cell
-IGNORED = 255  # the class of a pixel of which nothing is known (COCO-Stuff)
+from maskrcnn_jax.structures import SEMANTIC_STRIDE, UNKNOWN_LABEL, GroundTruth
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,14 +56,13 @@ class SemanticMapsConfig:
     ) -> tuple[Int[Array, "y x"], Bool[Array, "y x"]]:
         """The class of every cell, and whether it is known."""
         del num_classes
-        if truth.semantic_map is None or truth.semantic_map.shape != shape:
-            found = None if truth.semantic_map is None else truth.semantic_map.shape
+        if truth.semantic_map is None:
             raise ValueError(
-                f"roi.semantic.target asks for semantic maps of {shape} cells, the batch has "
-                f"{found}: its pipeline must be built with semantic_stride={STRIDE}"
+                f"roi.semantic.target asks for semantic maps of {shape} cells, but the batch has "
+                "none: its pipeline needs input.semantic_labels"
             )
         labels = truth.semantic_map.astype(jnp.int32)
-        return labels, labels != IGNORED
+        return labels, labels != UNKNOWN_LABEL
 
 
 AnySemanticTargetConfig: TypeAlias = ObjectMasksConfig | SemanticMapsConfig
@@ -89,7 +84,7 @@ def _pixels(
 ) -> tuple[Int[Array, "g y"], Bool[Array, "g y"]]:
     """Along an axis: in which pixel of each frame the cells lie, and whether they lie in it."""
     extent = high - low
-    places = jnp.arange(cells) * STRIDE + 0.5 - low[:, None]
+    places = jnp.arange(cells) * SEMANTIC_STRIDE + 0.5 - low[:, None]
     pixel = jnp.floor(places * (pixels / jnp.where(extent > 0, extent, 1))[:, None])
     inside = (pixel >= 0) & (pixel < pixels) & (extent > 0)[:, None]
     return jnp.clip(pixel, 0, pixels - 1).astype(jnp.int32), inside
