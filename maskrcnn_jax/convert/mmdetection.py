@@ -139,18 +139,17 @@ def htc_model(
     *,
     num_classes: int = 80,
     backbone: ResNetConfig | None = None,
-    caffe: bool = False,
     semantic: bool = True,
 ) -> MaskRCNNConfig:
-    """Hybrid Task Cascade as ``htc_r50_fpn`` or, not ``semantic``, ``htc-without-semantic``.
+    """Hybrid Task Cascade as ``htc_r50_fpn``; not ``semantic``, ``htc-without-semantic_r50_fpn``.
 
-    It trains as ``cascade_model`` does.
+    Its training departs from MMDetection's as that of ``cascade_model`` does.
     """
-    cascade = cascade_model(num_classes=num_classes, backbone=backbone, caffe=caffe)
+    cascade = cascade_model(num_classes=num_classes, backbone=backbone)
     roi = HTCRoIHeadConfig(
         box=cascade.roi.box,
         semantic=SemanticHeadConfig(target=SemanticMapsConfig()) if semantic else None,
         detections=DetectionConfig(score_threshold=0.001, limit_shrinking=True),
-        masks="last",
+        mask_stages="last",
     )
     return dataclasses.replace(cascade, roi=roi)

@@ -66,8 +66,15 @@ def with_map(scene: Scene, labels: UInt8[np.ndarray, "h w"], window: Window) -> 
 
 
 def resize_map(labels: UInt8[np.ndarray, "h w"], size: Size) -> UInt8[np.ndarray, "h2 w2"]:
-    """Every new pixel has the class of the old one in which its centre lies."""
-    return cv2.resize(labels, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
+    """Every new pixel has the class of the old one in which its centre lies.
+
+    A centre on an edge belongs to the pixel that begins there; OpenCV's "nearest" leaves that open.
+    """
+    rows, columns = (
+        (2 * np.arange(new) + 1) * old // (2 * new)
+        for old, new in zip(labels.shape, size, strict=True)
+    )
+    return labels[rows[:, None], columns]
 
 
 def pad_map(labels: UInt8[np.ndarray, "h w"], size: Size) -> UInt8[np.ndarray, "h2 w2"]:

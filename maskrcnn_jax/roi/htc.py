@@ -45,8 +45,8 @@ Features = Mapping[int, Float[Array, "b _ _ c"]]
 class HTCRoIHeadConfig:
     """``sampling`` and ``box`` are those of the first stage, from which ``refinements`` depart.
 
-    ``semantic`` None leaves the semantic branch out. ``masks`` of the detections are the "average"
-    of all stages, as in the authors' code, or those of the "last" (MMDetection 3).
+    ``semantic`` None leaves the semantic branch out. The masks of detections are the average of
+    "all" ``mask_stages``, as in the authors' code, or those of the "last" one (MMDetection 3).
     """
 
     sampling: RoISamplingConfig = field(default_factory=RoISamplingConfig)
@@ -67,7 +67,7 @@ class HTCRoIHeadConfig:
             loss_weight=0.25,
         ),
     )
-    masks: Literal["average", "last"] = "average"
+    mask_stages: Literal["all", "last"] = "all"
 
     def __post_init__(self):
         require_one_box(self.box)
@@ -166,7 +166,7 @@ class HTCRoIHead(nn.Module):
             with_masks(detections, head.logits(x))
             for head, x in zip(self.mask_heads, features_of_stages, strict=True)
         ]
-        return average_masks(found if config.masks == "average" else found[-1:])
+        return average_masks(found if config.mask_stages == "all" else found[-1:])
 
     def _look(
         self, maps: _Maps, boxes: Float[Array, "b n 4"], valid: Bool[Array, "b n"], stage: Stage

@@ -9,7 +9,7 @@ from maskrcnn_jax.data.coco_format import CocoFormatConfig
 from maskrcnn_jax.data.examples import training_example
 from maskrcnn_jax.data.pipeline import count_object_slots, train_batches
 from maskrcnn_jax.data.plan import Entry
-from maskrcnn_jax.data.semantic_maps import SemanticMaps, semantic_maps
+from maskrcnn_jax.data.semantic_maps import SemanticMaps, resize_map, semantic_maps
 from maskrcnn_jax.data.views import View
 from maskrcnn_jax.errors import InputError
 from maskrcnn_jax.structures import abstract_batch
@@ -89,6 +89,15 @@ def test_a_map_moves_with_its_image(view, tmp_path):
     records = {5: make_record(picture(blocks(0)), [make_annotation((0, 0, 9, 9))])}
     entry = Entry(view=View(index=5, **(whole | view)))
     assert assert_maps_show_the_image(example(tmp_path, entry, records)) >= 5
+
+
+@pytest.mark.parametrize("size", [(3, 5), (5, 7), (2, 3), (7, 1)])
+def test_a_resized_map_has_the_class_in_which_the_centre_lies(size):
+    labels = np.random.default_rng(0).integers(0, 256, (4, 6)).astype(np.uint8)
+    found = resize_map(labels, size)
+    for i, j in np.ndindex(*size):
+        row, column = int((i + 0.5) * 4 / size[0]), int((j + 0.5) * 6 / size[1])
+        assert found[i, j] == labels[row, column]
 
 
 def test_pasted_objects_bring_their_part_of_the_map(tmp_path):

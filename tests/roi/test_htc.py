@@ -74,11 +74,12 @@ def _losses(variables, features, proposals, truth, weights):
     return sum(weights[name] * term.mean for name, term in terms.items()), terms
 
 
-def losses(features, proposals, truth, *, names=None):
+def losses(features, proposals, truth, *, names=None, params=None):
     """Terms, and the gradients of some or all losses."""
     everything = {*NAMES, "roi_semantic"}
     weights = {name: float(names is None or name in names) for name in everything}
-    (_, terms), gradients = _losses(variables(), features, proposals, truth, weights)
+    given = variables() if params is None else {"params": params}
+    (_, terms), gradients = _losses(given, features, proposals, truth, weights)
     return terms, gradients["params"]
 
 
@@ -285,6 +286,16 @@ def test_a_mask_reaches_the_heads_before_and_the_semantic_branch():
     assert {part for head, part in reached if head == "mask_heads_1"} == convs | outputs | {"flow"}
     semantic = {part for head, part in reached if head == "semantic_head"}
     assert semantic == {*(f"lateral{level}" for level in range(2, 6)), "conv1", "embedding"}
+
+
+def test_steps_against_the_gradient_lower_the_loss():
+    inputs, params, log = random_inputs(4), variables()["params"], []
+    for _ in range(5):
+        terms, gradients = losses(*inputs, params=params)
+        log.append(sum(term.mean for term in terms.values()))
+        params = jax.tree.map(lambda x, g: x - 0.01 * g, params, gradients)
+    assert log[1] < log[0]
+    assert log[-1] < 0.95 * log[0]
 
 
 def _flat(gradients):
