@@ -8,6 +8,8 @@ from maskrcnn_jax.data.datasets import DatasetConfig
 from maskrcnn_jax.data.records import Dataset
 from maskrcnn_jax.errors import InputError
 from maskrcnn_jax.maskrcnn import MaskRCNNConfig
+from maskrcnn_jax.roi.htc import HTCRoIHeadConfig
+from maskrcnn_jax.roi.semantic_targets import SemanticMapsConfig
 from maskrcnn_jax.training.optimizer import SGDConfig
 
 _COUNTS = ("log_every", "checkpoint_every", "keep_checkpoints", "micro_batches")
@@ -51,4 +53,17 @@ def check_num_classes(dataset: Dataset, model: MaskRCNNConfig) -> None:
         raise InputError(
             f"{dataset.name} has {len(dataset.categories)} categories, but "
             f"--model.num-classes is {model.num_classes}"
+        )
+
+
+def check_semantic_maps(config: ExperimentConfig) -> None:
+    """Refuses to train a model without the semantic maps it needs, or with others."""
+    roi = config.model.roi
+    semantic = roi.semantic if isinstance(roi, HTCRoIHeadConfig) else None
+    target = None if semantic is None else semantic.target
+    needed = target.num_labels if isinstance(target, SemanticMapsConfig) else None
+    if config.input.semantic_labels != needed:
+        raise InputError(
+            f"--input.semantic-labels is {config.input.semantic_labels}, but the model is trained "
+            f"on semantic maps of {needed or 'no'} classes: set it to {needed}"
         )

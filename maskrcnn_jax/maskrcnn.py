@@ -17,6 +17,7 @@ from maskrcnn_jax.backbones.resnet import ResNetConfig
 from maskrcnn_jax.losses import LossTerm
 from maskrcnn_jax.necks.fpn import FPNConfig
 from maskrcnn_jax.roi.cascade import CascadeRoIHeadConfig
+from maskrcnn_jax.roi.htc import HTCRoIHeadConfig
 from maskrcnn_jax.roi.standard import StandardRoIHeadConfig
 from maskrcnn_jax.rpn.rpn import RPNConfig
 from maskrcnn_jax.structures import Batch, Detections
@@ -24,7 +25,7 @@ from maskrcnn_jax.structures import Batch, Detections
 # Padded image sides are multiples of this: the coarsest stride of the backbone.
 SIZE_MULTIPLE = 32
 
-AnyRoIHeadConfig: TypeAlias = StandardRoIHeadConfig | CascadeRoIHeadConfig
+AnyRoIHeadConfig: TypeAlias = StandardRoIHeadConfig | CascadeRoIHeadConfig | HTCRoIHeadConfig
 
 
 @dataclass(frozen=True, kw_only=True)

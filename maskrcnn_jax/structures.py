@@ -1,7 +1,8 @@
 """The structures that flow through the detector. Units and frames are defined here, once.
 
 Shapes: b images, h w padded image size, g ground-truth slots, m n ground-truth bitmap size,
-p proposals, s sampled RoIs, d detections, k l sides of a predicted mask.
+y x size of a semantic map, p proposals, s sampled RoIs, d detections, k l sides of a predicted
+mask.
 
 Every structure is written for a batch; functions for one image see it without the leading b
 (``jax.vmap`` takes it away).
@@ -19,6 +20,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, UInt8
 
+SEMANTIC_STRIDE = 8  # pixels of the input from cell to cell of a semantic map
+UNKNOWN_LABEL = 255  # in a semantic map (COCO-Stuff)
+
 
 @flax.struct.dataclass
 class GroundTruth:
@@ -27,6 +31,9 @@ class GroundTruth:
     Each bitmap ``masks[i]`` covers the rectangle ``mask_frames[i]`` (XYXY), normally the object's
     box, with its pixels spread evenly over it; outside its frame a mask is empty. A frame equal to
     the whole image and a bitmap of the image's size is the ordinary full-image mask.
+
+    ``semantic_map``, where a model needs it, tells what the first pixel of each cell of 8x8 pixels
+    of the padded image shows: a class of its own numbering, things and stuff, or ``UNKNOWN_LABEL``.
     """
 
     boxes: Float[Array, "*b g 4"]
@@ -34,6 +41,7 @@ class GroundTruth:
     masks: Bool[Array, "*b g m n"]
     mask_frames: Float[Array, "*b g 4"]
     valid: Bool[Array, "*b g"]
+    semantic_map: UInt8[Array, "*b y x"] | None = None
 
 
 @flax.struct.dataclass
@@ -96,9 +104,15 @@ class Detections:
 
 
 def abstract_batch(
-    num_images: int, size: tuple[int, int], *, num_slots: int, mask_size: int
+    num_images: int,
+    size: tuple[int, int],
+    *,
+    num_slots: int,
+    mask_size: int,
+    has_semantic_map: bool = False,
 ) -> Batch:
     """Shapes and types of a batch of the input pipeline, without any contents."""
+    cells = [side // SEMANTIC_STRIDE for side in size]
     b, g, m = num_images, num_slots, mask_size
     return Batch(
         images=_array((b, *size, 3), jnp.uint8),
@@ -109,6 +123,7 @@ def abstract_batch(
             masks=_array((b, g, m, m), jnp.bool_),
             mask_frames=_array((b, g, 4), jnp.float32),
             valid=_array((b, g), jnp.bool_),
+            semantic_map=_array((b, *cells), jnp.uint8) if has_semantic_map else None,
         ),
         indices=_array((b,), jnp.int32),
         valid=_array((b,), jnp.bool_),

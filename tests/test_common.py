@@ -11,8 +11,9 @@ import pytest
 
 import configs
 from maskrcnn_jax.errors import InputError
-from maskrcnn_jax.experiment import ExperimentConfig
+from maskrcnn_jax.experiment import ExperimentConfig, check_semantic_maps
 from maskrcnn_jax.roi.cascade import CascadeRoIHeadConfig
+from maskrcnn_jax.roi.htc import HTCRoIHeadConfig
 from maskrcnn_jax.roi.mask import BoundaryMaskHeadConfig, MaskScoringConfig
 from maskrcnn_jax.serialization import from_json, to_json
 from maskrcnn_jax.structures import abstract_batch
@@ -29,12 +30,20 @@ def preset(name):
 def outputs(name, verb):
     """Shapes of what a verb returns, and of the variables it creates."""
     config = preset(name)
-    return _outputs(config.model, verb, config.input.padded_sizes[0], config.input.mask_size)
+    return _outputs(config.model, verb, *shapes_of(config))
+
+
+def shapes_of(config):
+    """What of the input shapes a batch."""
+    has_map = config.input.semantic_labels is not None
+    return config.input.padded_sizes[0], config.input.mask_size, has_map
 
 
 @functools.cache  # presets that differ in their schedule alone share this
-def _outputs(model_config, verb, padded_size, mask_size):
-    batch = abstract_batch(1, padded_size, num_slots=7, mask_size=mask_size)
+def _outputs(model_config, verb, padded_size, mask_size, has_map):
+    batch = abstract_batch(
+        1, padded_size, num_slots=7, mask_size=mask_size, has_semantic_map=has_map
+    )
     keys = jax.random.split(jax.random.key(0), 1)
     init = functools.partial(model_config.build().init_with_output, method=verb)
     return jax.eval_shape(init, keys[0], batch, *((keys,) if verb == "loss" else ()))
@@ -52,6 +61,9 @@ def roi_losses(roi):
         boxes = [f"{name}_{stage}" for name in boxes for stage in range(num_stages)]
         num_masks = num_stages if roi.resample else 1
         masks = [f"{name}_{stage}" for name in masks for stage in range(num_masks)]
+    if isinstance(roi, HTCRoIHeadConfig):
+        names = [f"{name}_{stage}" for name in (*boxes, *masks) for stage in range(len(roi.stages))]
+        return {*names, *(["roi_semantic"] if roi.semantic else [])}
     return {*boxes, *masks}
 
 
@@ -84,7 +96,7 @@ def test_in_bfloat16_variables_and_results_stay_float32(name, verb):
         config.model.backbone, depth=18, groups=1, width_per_group=64, stride_in_1x1=True
     )
     model = dataclasses.replace(config.model, precision="bfloat16", backbone=backbone)
-    found = _outputs(model, verb, config.input.padded_sizes[0], config.input.mask_size)
+    found = _outputs(model, verb, *shapes_of(config))
     assert not any(x.dtype == jnp.bfloat16 for x in jax.tree.leaves(found))
 
 
@@ -115,6 +127,15 @@ def test_the_config_survives_json(name):
     config = preset(name)
     text = json.dumps(to_json(config))
     assert from_json(ExperimentConfig, json.loads(text), where="test") == config
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_the_data_bring_the_semantic_maps_that_the_model_needs(name):
+    config = preset(name)
+    check_semantic_maps(config)
+    other = dataclasses.replace(config, input=dataclasses.replace(config.input, semantic_labels=9))
+    with pytest.raises(InputError, match=r"semantic-labels is 9, .* set it to (None|183)"):
+        check_semantic_maps(other)
 
 
 @pytest.mark.parametrize("name", PRESETS)

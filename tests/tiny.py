@@ -16,9 +16,11 @@ from maskrcnn_jax.necks.fpn import FPNConfig
 from maskrcnn_jax.norms import BatchNormConfig, FrozenBatchNormConfig
 from maskrcnn_jax.roi.box_head import BoxHeadConfig
 from maskrcnn_jax.roi.detections import DetectionConfig
+from maskrcnn_jax.roi.htc import HTCRoIHeadConfig
 from maskrcnn_jax.roi.mask.fcn import FCNMaskHeadConfig
 from maskrcnn_jax.roi.pooling import RoIAlignConfig
 from maskrcnn_jax.roi.sampling import RoISamplingConfig
+from maskrcnn_jax.roi.semantic import SemanticHeadConfig
 from maskrcnn_jax.roi.standard import StandardRoIHeadConfig
 from maskrcnn_jax.rpn.anchors import AnchorConfig
 from maskrcnn_jax.rpn.proposals import ProposalConfig
@@ -83,6 +85,17 @@ def as_cascade(config: MaskRCNNConfig, peer: ModuleType) -> MaskRCNNConfig:
         roi,
         **{name: getattr(config.roi, name) for name in names},
         box=dataclasses.replace(roi.box, hidden=config.roi.box.hidden),
+    )
+    return dataclasses.replace(config, roi=roi)
+
+
+def as_htc(config: MaskRCNNConfig) -> MaskRCNNConfig:
+    """The same parts in Hybrid Task Cascade."""
+    names = ("sampling", "pooling", "mask", "detections")
+    roi = HTCRoIHeadConfig(
+        **{name: getattr(config.roi, name) for name in names},
+        box=BoxHeadConfig(class_agnostic=True, smooth_l1_beta=1.0, hidden=config.roi.box.hidden),
+        semantic=SemanticHeadConfig(num_convs=1),
     )
     return dataclasses.replace(config, roi=roi)
 

@@ -16,6 +16,8 @@ from maskrcnn_jax.errors import InputError
 
 Tensors = dict[str, np.ndarray]
 
+_SEMANTIC = "roi/semantic_head/classes"  # its classes are the objects' and one more, or others
+
 # Layers with outputs for each class, and how many one class has. Logits always have k + 1 outputs,
 # the others k, or one for all classes, or k + 1 where the background has them too.
 _LOGITS = {"roi/box_head/classes": 1}
@@ -104,11 +106,11 @@ def like(tensors: Mapping[str, np.ndarray], model: Mapping[str, Any]) -> Tensors
 
 def class_layers(tensors: Mapping[str, Any]) -> frozenset[str]:
     """Names of the arrays with outputs for each class. A cascade refines one box for all."""
-    k = num_classes(tensors)
+    k, widths = num_classes(tensors), _CLASS_LAYERS | {_SEMANTIC: 1}
     return frozenset(
         name
         for name, x in tensors.items()
-        if (width := _CLASS_LAYERS.get(_layer(name)))
+        if (width := widths.get(_layer(name)))
         and (k == 1 or x.shape[-1] > width)
         and not re.fullmatch(r"roi/box_heads_\d+/deltas", name.rpartition("/")[0])
     )
@@ -125,6 +127,17 @@ def num_stages(names: Iterable[str], kind: Literal["box", "mask"]) -> int:
     """How many heads of a kind a cascade has, by its last one; 0 for the names of a plain model."""
     matches = (re.match(rf"roi/{kind}_heads_(\d+)/", name) for name in names)
     return 1 + max((int(match[1]) for match in matches if match), default=-1)
+
+
+def hybrid_parts(names: Iterable[str]) -> list[str]:
+    """Those of the names that a Hybrid Task Cascade has and another cascade has not."""
+    return [n for n in names if re.match(r"roi/(semantic_head|mask_heads_\d+/flow)/", n)]
+
+
+def num_semantic_classes(tensors: Mapping[str, Any]) -> int:
+    """Outputs of the semantic branch, 0 where there is none."""
+    bias = tensors.get(f"{_SEMANTIC}/bias")
+    return 0 if bias is None else bias.shape[-1]
 
 
 def _extend(k: int) -> Callable[[np.ndarray, int], np.ndarray]:

@@ -1,4 +1,4 @@
-"""MMDetection: the names of its arrays, and the semantics of ``mask-rcnn_r50_fpn``."""
+"""MMDetection: the names of its arrays, and the semantics of its standard models."""
 
 import dataclasses
 
@@ -18,7 +18,10 @@ from maskrcnn_jax.maskrcnn import MaskRCNNConfig, PixelConfig
 from maskrcnn_jax.roi.box_head import BoxHeadConfig
 from maskrcnn_jax.roi.cascade import CascadeRoIHeadConfig
 from maskrcnn_jax.roi.detections import DetectionConfig
+from maskrcnn_jax.roi.htc import HTCRoIHeadConfig
 from maskrcnn_jax.roi.mask.scoring import MaskScoringConfig
+from maskrcnn_jax.roi.semantic import SemanticHeadConfig
+from maskrcnn_jax.roi.semantic_targets import SemanticMapsConfig
 from maskrcnn_jax.roi.stages import RefinementConfig
 from maskrcnn_jax.roi.standard import StandardRoIHeadConfig
 from maskrcnn_jax.rpn.proposals import ProposalConfig
@@ -52,6 +55,16 @@ def _mask_iou_head(theirs: str, ours: str) -> tuple[Rule, ...]:
     )
 
 
+def _semantic_head(theirs: str, ours: str) -> tuple[Rule, ...]:
+    lateral = f"{theirs}.lateral_convs.{{i}}.conv", f"{ours}/lateral{{i}}"
+    return (
+        *counted_from_zero(*lateral, CONV, ours_from=2),
+        *counted_from_zero(f"{theirs}.convs.{{i}}.conv", f"{ours}/conv{{i}}", CONV, ours_from=1),
+        *weight_and_bias(f"{theirs}.conv_embedding.conv", f"{ours}/embedding", CONV),
+        *weight_and_bias(f"{theirs}.conv_logits", f"{ours}/classes", POINTWISE),
+    )
+
+
 NAMING = Naming(
     system="mmdetection",
     rules=(
@@ -66,6 +79,8 @@ NAMING = Naming(
         *_mask_iou_head("roi_head.mask_iou_head", "roi/mask_head/iou"),
         *_box_head(f"{_BOX}.{{stage}}", "roi/box_heads_{stage}"),
         *_mask_head(f"{_MASK}.{{stage}}", "roi/mask_heads_{stage}"),
+        *weight_and_bias(f"{_MASK}.{{stage}}.conv_res.conv", "roi/mask_heads_{stage}/flow", CONV),
+        *_semantic_head("roi_head.semantic_head", "roi/semantic_head"),
     ),
     ignored=(r".*\.num_batches_tracked", r"data_preprocessor\."),
     cascade_masks="each",
@@ -140,3 +155,23 @@ def cascade_model(
         gradient_scale=1.0,
     )
     return dataclasses.replace(plain, rpn=rpn, roi=roi)
+
+
+def htc_model(
+    *,
+    num_classes: int = 80,
+    backbone: ResNetConfig | None = None,
+    semantic: bool = True,
+) -> MaskRCNNConfig:
+    """Hybrid Task Cascade as ``htc_r50_fpn``; not ``semantic``, ``htc-without-semantic_r50_fpn``.
+
+    Its training departs from MMDetection's as that of ``cascade_model`` does.
+    """
+    cascade = cascade_model(num_classes=num_classes, backbone=backbone)
+    roi = HTCRoIHeadConfig(
+        box=cascade.roi.box,
+        semantic=SemanticHeadConfig(target=SemanticMapsConfig()) if semantic else None,
+        detections=DetectionConfig(score_threshold=0.001, limit_shrinking=True),
+        mask_stages="last",
+    )
+    return dataclasses.replace(cascade, roi=roi)

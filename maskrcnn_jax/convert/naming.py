@@ -147,6 +147,10 @@ class Naming:
 
     def _refuse_other_cascades(self, names: Collection[str]) -> None:
         """Raises InputError for a cascade that this system does not know, or not like this."""
+        if any(self.their_name(name) is None for name in heads.hybrid_parts(names)):
+            raise InputError(
+                f"{self.system} has no Hybrid Task Cascade: this model cannot be written for it"
+            )
         if not heads.num_stages(names, "box"):
             return
         if self.cascade_masks is None:

@@ -4,7 +4,7 @@ import dataclasses
 import math
 import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from maskrcnn_jax.backbones.resnet import BLOCKS, STAGES, ResNetConfig
 from maskrcnn_jax.convert import detectron2, heads, mmdetection, torchvision
@@ -19,12 +19,15 @@ from maskrcnn_jax.errors import InputError
 from maskrcnn_jax.experiment import ExperimentConfig
 from maskrcnn_jax.maskrcnn import MaskRCNNConfig
 from maskrcnn_jax.roi.cascade import CascadeRoIHeadConfig
+from maskrcnn_jax.roi.htc import HTCRoIHeadConfig
 from maskrcnn_jax.roi.mask import (
     AnyMaskHeadConfig,
     FCNMaskHeadConfig,
     MaskScoringConfig,
     UnwrappedMaskHeadConfig,
 )
+from maskrcnn_jax.roi.semantic import SemanticHeadConfig
+from maskrcnn_jax.roi.semantic_targets import ObjectMasksConfig, SemanticMapsConfig
 from maskrcnn_jax.serialization import differences, to_json
 from maskrcnn_jax.training.checkpoint import Run
 from maskrcnn_jax.training.optimizer import ScheduleConfig, SGDConfig
@@ -38,6 +41,8 @@ _CASCADES = {
     detectron2.NAMING.system: detectron2.cascade_model,
     mmdetection.NAMING.system: mmdetection.cascade_model,
 }
+_ManyStages = TypeVar("_ManyStages", bound=CascadeRoIHeadConfig | HTCRoIHeadConfig)
+_HYBRIDS = {mmdetection.NAMING.system: mmdetection.htc_model}
 
 
 def recognise_run(
@@ -116,13 +121,17 @@ def _model(weights: Weights, num_classes: int) -> MaskRCNNConfig:
     tensors = weights.tensors
     num_stages = max(heads.num_stages(tensors, "box"), heads.num_stages(tensors, "mask"))
     standard = _CASCADES if num_stages else _MODELS
+    if heads.hybrid_parts(tensors):
+        standard = _HYBRIDS
     model = standard[weights.naming.system](num_classes=num_classes, backbone=_resnet(weights))
     head = _first_head(weights, "box")
     num_deltas = tensors[f"{head}/deltas/bias"].size
-    if isinstance(model.roi, CascadeRoIHeadConfig):
+    if isinstance(model.roi, CascadeRoIHeadConfig | HTCRoIHeadConfig):
         model = dataclasses.replace(
             model, roi=_cascade(model.roi, weights, num_stages=num_stages, num_deltas=num_deltas)
         )
+    if isinstance(model.roi, HTCRoIHeadConfig):
+        model = dataclasses.replace(model, roi=_hybrid(model.roi, weights))
     box = dataclasses.replace(
         model.roi.box,
         hidden=tensors[f"{head}/classes/kernel"].shape[0],
@@ -141,8 +150,8 @@ def _model(weights: Weights, num_classes: int) -> MaskRCNNConfig:
 
 
 def _cascade(
-    standard: CascadeRoIHeadConfig, weights: Weights, *, num_stages: int, num_deltas: int
-) -> CascadeRoIHeadConfig:
+    standard: _ManyStages, weights: Weights, *, num_stages: int, num_deltas: int
+) -> _ManyStages:
     """The first stages of the standard."""
     most = len(standard.stages)
     if num_stages > most or num_deltas != 4:
@@ -204,6 +213,20 @@ def _unwrapped_mask_head(
     )
 
 
+def _hybrid(standard: HTCRoIHeadConfig, weights: Weights) -> HTCRoIHeadConfig:
+    """With the semantic branch that there is."""
+    if not heads.num_stages(weights.tensors, "mask"):
+        raise InputError(f"{weights.where}: a Hybrid Task Cascade without its mask heads")
+    outputs = heads.num_semantic_classes(weights.tensors)
+    if not outputs:
+        return dataclasses.replace(standard, semantic=None)
+    from_masks = outputs == heads.num_classes(weights.tensors) + 1
+    target = ObjectMasksConfig() if from_masks else SemanticMapsConfig(num_labels=outputs)
+    convs = [n for n in weights.tensors if re.fullmatch(r"roi/semantic_head/conv\d+/kernel", n)]
+    semantic = SemanticHeadConfig(target=target, num_convs=len(convs))
+    return dataclasses.replace(standard, semantic=semantic)
+
+
 def _first_head(weights: Weights, kind: Literal["box", "mask"]) -> str:
     """Where the head is, or that of a cascade's first stage."""
     return f"roi/{kind}_heads_0" if heads.num_stages(weights.tensors, kind) else f"roi/{kind}_head"
@@ -215,12 +238,13 @@ _NOT_SEMANTIC = (
     *("backbone.frozen_stages", "rpn.sampling", "rpn.train_proposals", "rpn.smooth_l1_beta"),
     *("rpn.divided_by", "roi.sampling", "roi.box.smooth_l1_beta", "roi.box.background_deltas"),
     *("roi.mask.targets", "roi.mask.background_mask", "roi.gradient_scale", "num_classes"),
-    *("roi.mask.loss", "precision", "backbone.remat"),
+    *("roi.mask.loss", "roi.semantic.target", "roi.semantic.loss_weight"),
+    *("precision", "backbone.remat"),
 )
 _SHOWN_BY_ARRAYS = (
     *("roi.box.hidden", "roi.box.class_agnostic", "roi.pooling.output_size", "neck.channels"),
     *("roi.mask.num_convs", "roi.mask.channels", "roi.mask.class_agnostic"),
-    "roi.mask.hidden",
+    *("roi.mask.hidden", "roi.semantic"),
 )
 # What matters to the weights of a backbone alone.
 _OF_BACKBONES = ("pixels.", "backbone.stride_in_1x1")
@@ -240,7 +264,8 @@ def import_notes(weights: Weights, model: MaskRCNNConfig) -> list[str]:
 
 def export_notes(model: MaskRCNNConfig, naming: Naming) -> list[str]:
     """A line for each option by which ``model`` departs from the standard of a system."""
-    models = _CASCADES if isinstance(model.roi, CascadeRoIHeadConfig) else _MODELS
+    kinds = {CascadeRoIHeadConfig: _CASCADES, HTCRoIHeadConfig: _HYBRIDS}
+    models = kinds.get(type(model.roi), _MODELS)
     if naming.system not in models:
         return []
     standard = models[naming.system](num_classes=model.num_classes, backbone=model.backbone)

@@ -12,6 +12,7 @@ from jaxtyping import Float
 
 from maskrcnn_jax.data.images import resize_image
 from maskrcnn_jax.data.scenes import Scene
+from maskrcnn_jax.data.semantic_maps import pad_map, resize_map
 from maskrcnn_jax.data.sizes import Size
 
 _GREY = 128  # Detectron2 FixedSizeCrop; close to the mean pixel
@@ -26,18 +27,23 @@ def resize(scene: Scene, size: Size) -> Scene:
     return replace(
         scene,
         image=resize_image(scene.image, size),
+        semantic_map=None if scene.semantic_map is None else resize_map(scene.semantic_map, size),
         boxes=scene.boxes * scale,
         mask_frames=scene.mask_frames * scale,
     )
 
 
 def extend(scene: Scene, size: Size) -> Scene:
-    """The scene at the top left of a canvas of (height, width), the rest of which is grey."""
+    """The scene at the top left of a canvas of (height, width), the rest of which is grey.
+
+    What the grey shows is unknown.
+    """
     if size == scene.size:
         return scene
     canvas = np.full((*size, 3), _GREY, np.uint8)
     canvas[: scene.size[0], : scene.size[1]] = scene.image
-    return replace(scene, image=canvas)
+    labels = None if scene.semantic_map is None else pad_map(scene.semantic_map, size)
+    return replace(scene, image=canvas, semantic_map=labels)
 
 
 def flip(scene: Scene) -> Scene:
@@ -49,6 +55,7 @@ def flip(scene: Scene) -> Scene:
         boxes=_flip_boxes(scene.boxes, width),
         masks=scene.masks[:, :, ::-1],
         mask_frames=_flip_boxes(scene.mask_frames, width),
+        semantic_map=None if scene.semantic_map is None else scene.semantic_map[:, ::-1],
     )
 
 

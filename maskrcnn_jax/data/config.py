@@ -7,6 +7,7 @@ from maskrcnn_jax.data.copy_paste import CopyPasteConfig
 from maskrcnn_jax.data.sizes import SIZE_MULTIPLE, Size
 from maskrcnn_jax.data.views import LargeScaleJitterConfig, RandomCropConfig
 from maskrcnn_jax.errors import InputError
+from maskrcnn_jax.structures import UNKNOWN_LABEL
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +38,9 @@ class InputConfig:
     repeat_threshold: float = 0.0
     # Cells along each side of a ground-truth mask's bitmap.
     mask_size: int = 112
+    # Classes of the semantic maps that come with the training images, from
+    # ROOT/stuffthingmaps/SPLIT (COCO-Stuff: 183). None: there are no maps.
+    semantic_labels: int | None = None
     # Ground-truth slots of an image. None: as many as the fullest image of the data set needs, and
     # with copy-paste twice as many. Objects are pasted while there are slots.
     max_objects: int | None = None
@@ -62,6 +66,10 @@ class InputConfig:
             "flip_probability": (0 <= self.flip_probability <= 1, "between 0 and 1"),
             "repeat_threshold": (0 <= self.repeat_threshold <= 1, "between 0 and 1"),
             "mask_size": (self.mask_size >= 1, "at least 1"),
+            "semantic_labels": (
+                self.semantic_labels is None or 1 <= self.semantic_labels <= UNKNOWN_LABEL,
+                f"between 1 and {UNKNOWN_LABEL}",
+            ),
             "max_objects": (self.max_objects is None or self.max_objects >= 1, "at least 1"),
             "num_workers": (self.num_workers >= 0, "at least 0"),
             "num_threads": (self.num_threads >= 1, "at least 1"),

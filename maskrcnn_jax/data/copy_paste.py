@@ -53,12 +53,16 @@ def paste_objects(scene: Scene, pasted: Scene) -> Scene:
     for bitmap, frame in zip(pasted.masks, pasted.mask_frames, strict=True):
         cover |= draw_mask(bitmap, frame, size=scene.size)
     below = _uncovered(scene, cover)
+    labels = scene.semantic_map
+    if labels is not None and pasted.semantic_map is not None:
+        labels = np.where(cover, pasted.semantic_map, labels)
     return Scene(
         image=cv2.copyTo(pasted.image, cover.astype(np.uint8), scene.image.copy()),
         boxes=np.concatenate([below.boxes, pasted.boxes]),
         labels=np.concatenate([below.labels, pasted.labels]),
         masks=np.concatenate([below.masks, pasted.masks]),
         mask_frames=np.concatenate([below.mask_frames, pasted.mask_frames]),
+        semantic_map=labels,
     )
 
 

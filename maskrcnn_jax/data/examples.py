@@ -16,13 +16,20 @@ from maskrcnn_jax.data.images import pad_image, resize_image
 from maskrcnn_jax.data.plan import Entry
 from maskrcnn_jax.data.records import Record, RecordSource
 from maskrcnn_jax.data.scenes import Scene, read_pixels, read_scene
+from maskrcnn_jax.data.semantic_maps import SemanticMaps, cells_of_map, pad_map, with_map
 from maskrcnn_jax.data.sizes import Size, fit_sizes
 from maskrcnn_jax.data.views import View
 from maskrcnn_jax.structures import Batch, GroundTruth
 
 
 def training_example(
-    records: RecordSource, entry: Entry, *, padded_size: Size, num_slots: int, config: InputConfig
+    records: RecordSource,
+    entry: Entry,
+    *,
+    padded_size: Size,
+    num_slots: int,
+    config: InputConfig,
+    maps: SemanticMaps | None = None,
 ) -> Batch:
     """The image as drawn, with its objects in the first of ``num_slots`` ground-truth slots.
 
@@ -30,15 +37,15 @@ def training_example(
     Objects are pasted as far as there are slots for them.
     """
     rng = np.random.default_rng(entry.seed)
-    scene = _training_scene(records, entry.view, config, rng)
+    scene = _training_scene(records, entry.view, config, rng, maps)
     if entry.source is not None:
-        source = _training_scene(records, entry.source, config, rng)
+        source = _training_scene(records, entry.source, config, rng, maps)
         num_free = num_slots - len(scene.labels)
         scene = paste_objects(scene, choose_objects(source, rng, at_most=num_free))
     return _example(
         pad_image(scene.image, padded_size),
         size=scene.size,
-        ground_truth=_ground_truth(scene, num_slots),
+        ground_truth=_ground_truth(scene, num_slots, padded_size),
         index=entry.view.index,
         valid=True,
     )
@@ -78,11 +85,17 @@ def filling_example(*, padded_size: Size) -> Batch:
 
 
 def _training_scene(
-    records: RecordSource, view: View, config: InputConfig, rng: np.random.Generator
+    records: RecordSource,
+    view: View,
+    config: InputConfig,
+    rng: np.random.Generator,
+    maps: SemanticMaps | None,
 ) -> Scene:
     """What the view shows, in colours drawn for it."""
     record = records[view.index]
     scene = read_scene(record, mask_size=config.mask_size, window=view.window)
+    if maps is not None:
+        scene = with_map(scene, maps.read(record), view.window)
     scene = augment.resize(scene, view.size)
     scene = replace(scene, image=config.colour.apply(scene.image, rng))
     scene = augment.extend(scene, view.canvas)
@@ -99,16 +112,20 @@ def _image_alone(image: UInt8[np.ndarray, "h w 3"], *, padded_size: Size, index:
     )
 
 
-def _ground_truth(scene: Scene, num_slots: int) -> GroundTruth:
+def _ground_truth(scene: Scene, num_slots: int, padded_size: Size) -> GroundTruth:
     height, width = scene.size
     boxes = np.clip(scene.boxes, 0, (width, height, width, height)).astype(np.float32)
     is_nonempty = np.all(boxes[:, 2:] > boxes[:, :2], axis=-1)
+    labels = scene.semantic_map
+    if labels is not None:
+        labels = _host(cells_of_map(pad_map(labels, padded_size)))
     return GroundTruth(
         boxes=_pad_slots(boxes, num_slots),
         labels=_pad_slots(scene.labels, num_slots),
         masks=_pad_slots(scene.masks, num_slots),
         mask_frames=_pad_slots(scene.mask_frames.astype(np.float32), num_slots),
         valid=_pad_slots(is_nonempty, num_slots),
+        semantic_map=labels,
     )
 
 

@@ -20,6 +20,7 @@ from maskrcnn_jax.data.config import InputConfig
 from maskrcnn_jax.data.examples import evaluation_example, filling_example, training_example
 from maskrcnn_jax.data.plan import Pass, TrainPlan, plan_evaluation
 from maskrcnn_jax.data.records import Dataset, RecordSource
+from maskrcnn_jax.data.semantic_maps import SemanticMaps, semantic_maps
 from maskrcnn_jax.errors import InputError
 from maskrcnn_jax.structures import Batch
 
@@ -72,6 +73,7 @@ def train_batches(
         records=dataset.records,
         num_slots=count_object_slots(dataset, config),
         config=config,
+        maps=semantic_maps(dataset, config),
         rows=_rows_of_process("batch_size", config.batch_size, process_index, process_count),
     )
     return BatchStream(make_batch, start=start, stop=sys.maxsize, config=config)
@@ -119,6 +121,7 @@ class _TrainBatches:
     records: RecordSource
     num_slots: int
     config: InputConfig
+    maps: SemanticMaps | None
     rows: slice
 
     def __call__(self, number: int) -> Batch:
@@ -131,6 +134,7 @@ class _TrainBatches:
                     padded_size=batch.padded_size,
                     num_slots=self.num_slots,
                     config=self.config,
+                    maps=self.maps,
                 )
                 for entry in batch.entries[self.rows]
             ]

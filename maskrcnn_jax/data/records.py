@@ -7,6 +7,7 @@ the category is translated: ``label`` counts the categories in the order of thei
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol, TypeAlias
 
 import numpy as np
@@ -80,6 +81,7 @@ class RecordSource(Protocol):
 class Dataset:
     """One split of a data set. ``images[i]`` describes ``records[i]``.
 
+    ``semantic_folder`` is where semantic maps of the images are looked for, if any are asked for.
     ``labels[i]`` are ``records[i].labels()``. They are known once the records have been stored,
     for then all have been read.
     """
@@ -91,3 +93,4 @@ class Dataset:
     records: RecordSource
     dropped: tuple[DroppedAnnotation, ...] = ()
     labels: tuple[tuple[int, ...], ...] | None = None
+    semantic_folder: Path | None = None

@@ -26,6 +26,7 @@ class Scene:
     labels: Int[np.ndarray, "n"]
     masks: Bool[np.ndarray, "n m m"]
     mask_frames: Float[np.ndarray, "n 4"]
+    semantic_map: UInt8[np.ndarray, "h w"] | None = None  # see ``semantic_maps.py``
 
     @property
     def size(self) -> Size:

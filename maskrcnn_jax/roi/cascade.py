@@ -14,14 +14,12 @@ from typing import Literal
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
-from maskrcnn_jax.errors import InputError
 from maskrcnn_jax.losses import LossTerm
 from maskrcnn_jax.ops.gradient import scale_gradient
-from maskrcnn_jax.roi.box_head import BoxHeadConfig, box_losses
-from maskrcnn_jax.roi.detections import DetectionConfig, detect
+from maskrcnn_jax.roi.box_head import BoxHeadConfig
+from maskrcnn_jax.roi.detections import DetectionConfig
 from maskrcnn_jax.roi.mask import AnyMaskHeadConfig, FCNMaskHeadConfig
 from maskrcnn_jax.roi.pooling import PoolingConfig, RoIAlignConfig, pool
 from maskrcnn_jax.roi.sampling import (
@@ -29,15 +27,17 @@ from maskrcnn_jax.roi.sampling import (
     only_positives,
     refined_proposals,
     rematch,
-    sample_rois,
 )
 from maskrcnn_jax.roi.stages import (
     RefinementConfig,
     Stage,
     all_stages,
-    average_classes,
     average_masks,
+    detect_in_stages,
+    draw,
     refine,
+    require_one_box,
+    stage_box_losses,
 )
 from maskrcnn_jax.structures import Detections, GroundTruth, Proposals, Samples
 
@@ -72,11 +72,7 @@ class CascadeRoIHeadConfig:
     gradient_scale: float | None = None
 
     def __post_init__(self):
-        if not self.box.class_agnostic:
-            raise InputError(
-                "roi.box.class_agnostic is False, but a cascade hands one box of each RoI from "
-                "stage to stage: set it to True"
-            )
+        require_one_box(self.box)
 
     @property
     def stages(self) -> tuple[Stage, ...]:
@@ -111,13 +107,17 @@ class CascadeRoIHead(nn.Module):
         keys: Key[Array, " b"],
     ) -> dict[str, LossTerm]:
         """Losses of all stages; their names end in the number of the stage, from 0."""
-        stages = self.config.stages
+        stages, limit = self.config.stages, self.config.detections.limit_shrinking
         split = partial(jax.random.split, num=(2, len(stages)))
         drawing_keys, mask_keys = jax.vmap(split, out_axes=2)(keys)  # each [stages, b]
-        samples = self._draw(proposals, truth, drawing_keys[0], stages[0])
+        samples = draw(
+            *(proposals, truth, drawing_keys[0]),
+            num_classes=self.num_classes,
+            config=stages[0].sampling,
+        )
         losses, deltas = self._stage_losses(features, samples, truth, mask_keys[0], stages[0])
         for before, stage in itertools.pairwise(stages):
-            boxes = self._refine(deltas, samples.boxes, sizes, before)
+            boxes = refine(deltas, samples.boxes, sizes, stage=before, limit_shrinking=limit)
             samples = self._next_samples(samples, boxes, truth, drawing_keys[stage.number], stage)
             terms, deltas = self._stage_losses(
                 features, samples, truth, mask_keys[stage.number], stage
@@ -130,25 +130,20 @@ class CascadeRoIHead(nn.Module):
     ) -> Detections:
         """Boxes of the last stage after NMS, then the mask of each one's class."""
         config = self.config
-        boxes, outputs = proposals.boxes, []
-        for box_head, stage in zip(self.box_heads, config.stages, strict=True):
+
+        def look(boxes: Array, stage: Stage) -> tuple[Array, Array]:
             pooled = pool(features, boxes, proposals.valid, config=config.pooling)
-            logits, deltas = box_head(pooled)
-            outputs.append(logits)
-            boxes = self._refine(deltas, boxes, sizes, stage)
-        probabilities = average_classes(outputs, averaged=config.averaged)
-        detections = jax.vmap(partial(detect, config=config.detections))(
-            probabilities, boxes[:, :, None], proposals.valid
+            return self.box_heads[stage.number](pooled)
+
+        detections = detect_in_stages(
+            *(look, proposals, sizes),
+            stages=config.stages,
+            averaged=config.averaged,
+            config=config.detections,
         )
         if not self.mask_heads:
             return detections
         return average_masks([head.predict(features, detections) for head in self.mask_heads])
-
-    def _draw(
-        self, proposals: Proposals, truth: GroundTruth, keys: Key[Array, " b"], stage: Stage
-    ) -> Samples:
-        draw = partial(sample_rois, num_classes=self.num_classes, config=stage.sampling)
-        return jax.vmap(draw)(proposals, truth, keys)
 
     def _next_samples(
         self,
@@ -161,7 +156,7 @@ class CascadeRoIHead(nn.Module):
         """The samples of ``stage``, from those of the stage before and what has become of them."""
         if self.config.resample:
             proposals = jax.vmap(refined_proposals)(samples, boxes, truth)
-            return self._draw(proposals, truth, keys, stage)
+            return draw(proposals, truth, keys, num_classes=self.num_classes, config=stage.sampling)
         again = partial(
             rematch, num_classes=self.num_classes, positive_from=stage.sampling.positive_from
         )
@@ -181,19 +176,8 @@ class CascadeRoIHead(nn.Module):
         scale = config.gradient_scale
         pooled = scale_gradient(pooled, 1 / len(config.stages) if scale is None else scale)
         logits, deltas = self.box_heads[stage.number](pooled)
-        truth_boxes = jnp.take_along_axis(truth.boxes, samples.matched[..., None], axis=1)
-        losses = box_losses(logits, deltas, samples, truth_boxes, config=stage.box)
+        losses = stage_box_losses(logits, deltas, samples, truth, config=stage.box)
         if stage.number < len(self.mask_heads):
             positives = only_positives(samples, num_classes=self.num_classes, config=stage.sampling)
             losses |= self.mask_heads[stage.number].loss(features, positives, truth, keys).terms
         return stage.named(losses), deltas
-
-    def _refine(
-        self,
-        deltas: Float[Array, "b n 4"],
-        boxes: Float[Array, "b n 4"],
-        sizes: Int[Array, "b 2"],
-        stage: Stage,
-    ) -> Float[Array, "b n 4"]:
-        limit = self.config.detections.limit_shrinking
-        return refine(deltas, boxes, sizes, weights=stage.box.box_weights, limit_shrinking=limit)

@@ -1,23 +1,24 @@
 """What RoI heads of several stages share: how stages differ, and how boxes go from one to the next.
 
-Shapes: b images, n RoIs of an image, k1 classes with background, d detections.
+Shapes: b images, n RoIs of an image, k1 classes with background.
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, Key
 
+from maskrcnn_jax.errors import InputError
 from maskrcnn_jax.losses import LossTerm
-from maskrcnn_jax.roi.box_head import BoxHeadConfig
-from maskrcnn_jax.roi.detections import decode_boxes
-from maskrcnn_jax.roi.sampling import RoISamplingConfig
-from maskrcnn_jax.structures import Detections
+from maskrcnn_jax.roi.box_head import BoxHeadConfig, box_losses
+from maskrcnn_jax.roi.detections import DetectionConfig, decode_boxes, detect
+from maskrcnn_jax.roi.sampling import RoISamplingConfig, sample_rois
+from maskrcnn_jax.structures import Detections, GroundTruth, Proposals, Samples
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,20 +62,79 @@ def all_stages(
     return (Stage(0, sampling, box, 1.0), *later)
 
 
+def require_one_box(box: BoxHeadConfig) -> None:
+    """Raises InputError for a box head with a box for each class."""
+    if not box.class_agnostic:
+        raise InputError(
+            "roi.box.class_agnostic is False, but a cascade hands one box of each RoI from "
+            "stage to stage: set it to True"
+        )
+
+
+def draw(
+    proposals: Proposals,
+    truth: GroundTruth,
+    keys: Key[Array, " b"],
+    *,
+    num_classes: int,
+    config: RoISamplingConfig,
+) -> Samples:
+    """Samples of a batch."""
+    of_one = partial(sample_rois, num_classes=num_classes, config=config)
+    return jax.vmap(of_one)(proposals, truth, keys)
+
+
+def stage_box_losses(
+    logits: Float[Array, "b n k1"],
+    deltas: Float[Array, "b n 4"],
+    samples: Samples,
+    truth: GroundTruth,
+    *,
+    config: BoxHeadConfig,
+) -> dict[str, LossTerm]:
+    """The losses of a stage's box head, not yet weighted."""
+    truth_boxes = jnp.take_along_axis(truth.boxes, samples.matched[..., None], axis=1)
+    return box_losses(logits, deltas, samples, truth_boxes, config=config)
+
+
 def refine(
     deltas: Float[Array, "b n 4"],
     boxes: Float[Array, "b n 4"],
     sizes: Int[Array, "b 2"],
     *,
-    weights: tuple[float, float, float, float],
+    stage: Stage,
     limit_shrinking: bool,
 ) -> Float[Array, "b n 4"]:
     """The boxes that a stage hands on, clipped to their images. No gradient flows through them."""
-    decode = partial(decode_boxes, weights=weights, limit_shrinking=limit_shrinking)
+    decode = partial(decode_boxes, weights=stage.box.box_weights, limit_shrinking=limit_shrinking)
     return jax.lax.stop_gradient(jax.vmap(decode)(deltas, boxes, sizes)[..., 0, :])
 
 
-def average_classes(
+def detect_in_stages(
+    look: Callable[[Float[Array, "b n 4"], Stage], tuple[Array, Array]],
+    proposals: Proposals,
+    sizes: Int[Array, "b 2"],
+    *,
+    stages: Sequence[Stage],
+    averaged: Literal["probabilities", "logits"],
+    config: DetectionConfig,
+) -> Detections:
+    """Boxes of the last stage after NMS, with the scores of all stages.
+
+    ``look(boxes, stage)`` is what the stage's box head says of boxes: class logits and deltas.
+    """
+    boxes, outputs = proposals.boxes, []
+    for stage in stages:
+        logits, deltas = look(boxes, stage)
+        outputs.append(logits)
+        boxes = refine(deltas, boxes, sizes, stage=stage, limit_shrinking=config.limit_shrinking)
+    probabilities = _average_classes(outputs, averaged=averaged)
+    return jax.vmap(partial(detect, config=config))(
+        probabilities, boxes[:, :, None], proposals.valid
+    )
+
+
+def _average_classes(
     logits: Sequence[Float[Array, "b n k1"]], *, averaged: Literal["probabilities", "logits"]
 ) -> Float[Array, "b n k1"]:
     """Class probabilities from the logits of all stages."""

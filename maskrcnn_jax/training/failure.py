@@ -99,7 +99,11 @@ def write_batch(path: Path, named: NamedBatch) -> None:
     """Inverse of ``read_batch``."""
     fields = {**vars(named.batch), **vars(named)}
     del fields["batch"], fields["ground_truth"]
-    truth = {f"{_TRUTH}{name}": value for name, value in vars(named.batch.ground_truth).items()}
+    truth = {
+        f"{_TRUTH}{name}": value
+        for name, value in vars(named.batch.ground_truth).items()
+        if value is not None
+    }
     content = io.BytesIO()
     np.savez_compressed(content, **fields, **truth)
     write_bytes(path, content.getvalue())

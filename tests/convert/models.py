@@ -13,7 +13,7 @@ from maskrcnn_jax.maskrcnn import MaskRCNNConfig
 from maskrcnn_jax.roi.mask.fcn import FCNMaskHeadConfig
 from maskrcnn_jax.roi.mask.scoring import MaskScoringConfig
 from maskrcnn_jax.training.state import initial_variables
-from tests.tiny import as_cascade, tiny_config
+from tests.tiny import as_cascade, as_htc, tiny_config
 
 CASCADES = ("detectron2", "mmdetection")  # systems that have them
 SYSTEMS = {module.NAMING.system: module for module in (detectron2, torchvision, mmdetection)}
@@ -43,6 +43,11 @@ def small_scoring() -> MaskRCNNConfig:
 def small_cascade(system: str) -> MaskRCNNConfig:
     """Its parts in the cascade of a system."""
     return as_cascade(small_model(), SYSTEMS[system])
+
+
+def small_hybrid() -> MaskRCNNConfig:
+    """Its parts in Hybrid Task Cascade."""
+    return as_htc(small_model())
 
 
 def canonical(variables) -> dict[str, np.ndarray]:

@@ -14,6 +14,7 @@ from tests.convert.models import (
     canonical,
     random_variables,
     small_cascade,
+    small_hybrid,
     small_model,
     small_scoring,
     state_dict,
@@ -133,6 +134,11 @@ CASCADE_NAMES = {
     "roi/mask_heads_1/conv4/kernel": (None, "roi_head.mask_head.1.convs.3.conv.weight"),
     "roi/mask_heads_2/upsample/bias": (None, "roi_head.mask_head.2.upsample.bias"),
     "roi/mask_heads_0/predictor/kernel": (None, "roi_head.mask_head.0.conv_logits.weight"),
+    "roi/mask_heads_1/flow/kernel": (None, "roi_head.mask_head.1.conv_res.conv.weight"),
+    "roi/semantic_head/lateral6/bias": (None, "roi_head.semantic_head.lateral_convs.4.conv.bias"),
+    "roi/semantic_head/conv1/kernel": (None, "roi_head.semantic_head.convs.0.conv.weight"),
+    "roi/semantic_head/embedding/bias": (None, "roi_head.semantic_head.conv_embedding.conv.bias"),
+    "roi/semantic_head/classes/kernel": (None, "roi_head.semantic_head.conv_logits.weight"),
 }
 # Canonical name: MMDetection, the only system that has such a head.
 SCORING_NAMES = {
@@ -215,10 +221,13 @@ def test_import_then_export_gives_the_same_bytes(system):
     }
 
 
-@pytest.mark.parametrize("system", CASCADES)
-def test_a_cascade_comes_in_and_goes_out_with_the_same_bytes(system):
+@pytest.mark.parametrize(
+    ("system", "config"),
+    [*((system, small_cascade(system)) for system in CASCADES), ("mmdetection", small_hybrid())],
+)
+def test_a_cascade_comes_in_and_goes_out_with_the_same_bytes(system, config):
     naming = SYSTEMS[system].NAMING
-    ours = canonical(random_variables(small_cascade(system)))
+    ours = canonical(random_variables(config))
     theirs = naming.to_theirs(ours)
     assert len(theirs) == len(ours)
     back = naming.to_ours(theirs)
@@ -262,6 +271,16 @@ def test_a_system_without_such_cascades_refuses_them():
             assert len(other.NAMING.to_theirs(boxes)) == len(boxes)
 
 
+@pytest.mark.parametrize("part", ["flow", "semantic_head"])
+@pytest.mark.parametrize("module", [detectron2, torchvision])
+def test_a_system_without_hybrid_task_cascades_refuses_them(module, part):
+    tensors = canonical(random_variables(small_hybrid()))
+    other = {"flow": "semantic_head", "semantic_head": "flow"}[part]
+    tensors = {name: x for name, x in tensors.items() if other not in name}
+    with pytest.raises(InputError, match="has no Hybrid Task Cascade"):
+        module.NAMING.to_theirs(tensors)
+
+
 @pytest.mark.parametrize(
     ("golden", "module"),
     [
@@ -270,6 +289,7 @@ def test_a_system_without_such_cascades_refuses_them():
         ("detectron2_cascade_mask_rcnn_R_50_FPN_3x", detectron2),
         ("mmdet_cascade_mask_rcnn_r50_fpn_1x", mmdetection),
         ("mmdet_ms_rcnn_r50_caffe_fpn_1x", mmdetection),
+        ("mmdet_htc_r50_fpn_1x", mmdetection),
     ],
 )
 def test_every_name_of_a_real_model_has_a_place(shared, golden, module):

@@ -24,8 +24,10 @@ from maskrcnn_jax.data.records import Category
 from maskrcnn_jax.errors import InputError
 from maskrcnn_jax.files import write_json
 from maskrcnn_jax.roi.cascade import CascadeRoIHeadConfig
+from maskrcnn_jax.roi.htc import HTCRoIHeadConfig
 from maskrcnn_jax.roi.mask.fcn import FCNMaskHeadConfig
 from maskrcnn_jax.roi.mask.scoring import MaskScoringConfig
+from maskrcnn_jax.roi.semantic_targets import ObjectMasksConfig, SemanticMapsConfig
 from maskrcnn_jax.training.state import initial_variables
 from tests.convert.models import (
     CASCADES,
@@ -33,6 +35,7 @@ from tests.convert.models import (
     canonical,
     random_variables,
     small_cascade,
+    small_hybrid,
     small_model,
     small_scoring,
     state_dict,
@@ -54,6 +57,11 @@ def weights_of_shapes(shapes):
         ("mmdet_mask_rcnn_r50_fpn_1x", "mmdetection_r50_fpn_1x"),
         ("detectron2_cascade_mask_rcnn_R_50_FPN_3x", "detectron2_cascade_r50_fpn_3x"),
         ("mmdet_cascade_mask_rcnn_r50_fpn_1x", "mmdetection_cascade_r50_fpn_1x"),
+        ("mmdet_htc_r50_fpn_1x", "mmdetection_htc_r50_fpn_1x"),
+        (
+            "mmdet_htc_without_semantic_r50_fpn_1x",
+            "mmdetection_htc_without_semantic_r50_fpn_1x",
+        ),
     ],
 )
 def test_real_models_are_recognised_as_their_presets(shared, golden, preset):
@@ -144,6 +152,30 @@ def test_a_cascade_without_masks_is_recognised(system):
     model = recognise_model(from_state_dict(boxes_only, where="some.pth"))
     assert isinstance(model.roi, CascadeRoIHeadConfig)
     assert model.roi.mask is None
+
+
+@pytest.mark.parametrize(
+    "target", [ObjectMasksConfig(), SemanticMapsConfig(num_labels=7), None], ids=lambda x: str(x)
+)
+def test_a_hybrid_task_cascade_is_recognised_with_its_semantic_branch(target):
+    config = small_hybrid()
+    semantic = None if target is None else dataclasses.replace(config.roi.semantic, target=target)
+    roi = dataclasses.replace(config.roi, semantic=semantic)
+    tensors = state_dict("mmdetection", dataclasses.replace(config, roi=roi))
+    weights = from_state_dict(tensors, where="some.pth")
+    model = recognise_model(weights)
+    assert isinstance(model.roi, HTCRoIHeadConfig)
+    assert model.roi.semantic == semantic
+    assert model.roi.refinements == mmdetection.htc_model().roi.refinements
+    assert (model.roi.mask.num_convs, model.roi.mask.channels) == (1, 16)
+    assert export_notes(model, mmdetection.NAMING) == import_notes(weights, model) == []
+
+
+def test_a_hybrid_task_cascade_without_mask_heads_is_refused():
+    tensors = state_dict("mmdetection", small_hybrid())
+    tensors = {name: x for name, x in tensors.items() if "mask_head" not in name}
+    with pytest.raises(InputError, match=r"some\.pth: .* without its mask heads"):
+        recognise_model(from_state_dict(tensors, where="some.pth"))
 
 
 def test_a_cascade_of_two_stages_is_recognised():

@@ -27,6 +27,7 @@ from tests.convert.models import (
     canonical,
     random_variables,
     small_cascade,
+    small_hybrid,
     small_model,
     small_scoring,
     state_dict,
@@ -229,9 +230,11 @@ def test_the_outputs_of_a_boundary_head_start_anew_for_other_classes():
         np.testing.assert_array_equal(x, (before if is_new else file)[name], err_msg=name)
 
 
-@pytest.mark.parametrize("system", CASCADES)
-def test_a_cascade_is_loaded_and_starts_anew_for_other_classes(system):
-    model = small_cascade(system)
+@pytest.mark.parametrize(
+    ("system", "model"),
+    [*((system, small_cascade(system)) for system in CASCADES), ("mmdetection", small_hybrid())],
+)
+def test_a_cascade_is_loaded_and_starts_anew_for_other_classes(system, model):
     assert_equal(load(state_dict(system, model), model), random_variables(model))
     other = dataclasses.replace(model, num_classes=7)
     loaded = canonical(load(state_dict(system, other), model, new_classes=True))

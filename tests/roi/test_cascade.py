@@ -16,12 +16,19 @@ from maskrcnn_jax.roi.box_head import BoxHead
 from maskrcnn_jax.roi.cascade import CascadeRoIHeadConfig
 from maskrcnn_jax.roi.detections import detect
 from maskrcnn_jax.roi.pooling import pool
-from maskrcnn_jax.structures import Proposals
 from tests import tiny
+from tests.roi.slow_stages import (
+    NUM_PROPOSALS,
+    SIZES,
+    K,
+    nothing_of,
+    only_valid,
+    random_inputs,
+    slow_box_stage,
+    slow_refine,
+    with_garbage,
+)
 
-K = tiny.NUM_CLASSES
-SIZES = jnp.asarray([[64, 96], [50, 80]])
-NUM_PROPOSALS = 20
 PEERS = {"detectron2": detectron2, "mmdetection": mmdetection}
 
 
@@ -31,26 +38,6 @@ def config_of(peer, *, masks=True) -> Any:
     roi: Any = tiny.as_cascade(tiny.tiny_config(samples_everything=True), PEERS[peer]).roi
     mask = dataclasses.replace(roi.mask, norm=None) if masks else None
     return dataclasses.replace(roi, mask=mask)
-
-
-def random_inputs(seed):
-    """Features, proposals of which the last five are not valid, and objects."""
-    rng = np.random.default_rng(seed)
-    features = {
-        level: jnp.asarray(rng.normal(size=(2, 64 >> level, 96 >> level, 16)), jnp.float32)
-        for level in (2, 3, 4, 5)
-    }
-    truth = tiny.random_batch(seed, sizes=[(64, 96), (50, 80)]).ground_truth
-    boxes = tiny.random_boxes(rng, 2 * NUM_PROPOSALS, size=(50, 80)).reshape(2, NUM_PROPOSALS, 4)
-    near = rng.uniform(-5, 5, (2, 6, 4)) + np.asarray(truth.boxes)[:, [0, 1, 0, 1, 0, 1]]
-    boxes[:, :6] = np.clip(near, 0, [80, 50, 80, 50])
-    boxes[1, 6] = [82, 10, 94, 40]  # beyond the real pixels: clipping leaves nothing of it
-    proposals = Proposals(
-        boxes=jnp.asarray(boxes),
-        scores=jnp.zeros((2, NUM_PROPOSALS)),
-        valid=jnp.broadcast_to(jnp.arange(NUM_PROPOSALS) < NUM_PROPOSALS - 5, (2, NUM_PROPOSALS)),
-    )
-    return features, proposals, truth
 
 
 def outputs(config, *, verb):
@@ -152,7 +139,7 @@ def test_boxes_for_each_class_are_refused():
         CascadeRoIHeadConfig(box=box)
 
 
-# What one image's boxes go through, box by box
+# Against the slow loop
 
 
 @jax.jit
@@ -173,60 +160,18 @@ def slow_box_head(peer, number, features, boxes):
     return np.asarray(logits)[: len(boxes)], np.asarray(deltas)[: len(boxes)]
 
 
-def centre_and_size(box):
-    size = box[2:] - box[:2]
-    return box[:2] + size / 2, size
-
-
-def slow_refine(box, delta, weights, image_size):
-    centre, size = centre_and_size(box)
-    delta = delta / np.asarray(weights)
-    centre = centre + delta[:2] * size
-    size = size * np.exp(np.minimum(delta[2:], np.log(1000 / 16)))
-    height, width = image_size
-    refined = np.concatenate([centre - size / 2, centre + size / 2])
-    return np.clip(refined, 0, [width, height, width, height]).astype(np.float32)
-
-
-def slow_box_loss(box, delta, wanted, config):
-    (centre, size), (wanted_centre, wanted_size) = centre_and_size(box), centre_and_size(wanted)
-    target = np.concatenate([(wanted_centre - centre) / size, np.log(wanted_size / size)])
-    error = np.abs(delta - target * np.asarray(config.box_weights))
-    beta = config.smooth_l1_beta
-    return np.where(error < beta, error**2 / (2 * beta or 1), error - beta / 2).sum()
-
-
-def slow_iou(a, b):
-    sides = np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2])
-    common = np.prod(np.maximum(sides, 0))
-    return common / (np.prod(a[2:] - a[:2]) + np.prod(b[2:] - b[:2]) - common)
-
-
-def only_valid(x):
-    return jax.tree.map(lambda values: np.asarray(values)[np.asarray(x.valid)], x)
-
-
 def slow_losses(peer, features, proposals, truth, image_size):
     """Sums of the class and the box losses and the number of boxes, stage by stage."""
-    config, objects = config_of(peer), list(truth.boxes)
-    boxes = [*proposals.boxes, *objects]
+    config = config_of(peer)
+    boxes = [*proposals.boxes, *truth.boxes]
     for number, stage in enumerate(config.stages):
-        logits, deltas = slow_box_head(peer, number, features, boxes)
-        class_loss, box_loss, refined = 0.0, 0.0, []
-        for box, logit, delta in zip(boxes, logits, deltas, strict=True):
-            overlaps = [slow_iou(box, other) for other in objects]
-            best = np.argmax(overlaps)
-            positive = overlaps[best] >= stage.sampling.positive_from
-            label = truth.labels[best] if positive else K
-            class_loss += np.log(np.exp(logit).sum()) - logit[label]
-            if positive:
-                box_loss += slow_box_loss(box, delta, objects[best], stage.box)
-            after = slow_refine(box, delta, stage.box.box_weights, image_size)
-            was_object = any((box == other).all() for other in objects)
-            if (after[2:] > after[:2]).all() and not (config.resample and was_object):
-                refined.append(after)
-        yield stage.loss_weight * class_loss, stage.loss_weight * box_loss, len(boxes)
-        boxes = [*refined, *objects] if config.resample else refined
+        outputs = slow_box_head(peer, number, features, boxes)
+        *sums, refined = slow_box_stage(boxes, *outputs, truth, stage, image_size)
+        yield *sums, len(boxes)
+        if config.resample:
+            boxes = [box for box, was_object in refined if not was_object] + [*truth.boxes]
+        else:
+            boxes = [box for box, _ in refined]
 
 
 @pytest.mark.parametrize("peer", PEERS)
@@ -337,20 +282,6 @@ def test_steps_against_the_gradient_lower_the_loss(peer):
 
 
 # What may not matter
-
-
-def with_garbage(proposals, garbage):
-    return dataclasses.replace(
-        proposals,
-        boxes=jnp.where(proposals.valid[..., None], proposals.boxes, garbage),
-        scores=jnp.where(proposals.valid, proposals.scores, garbage),
-    )
-
-
-def nothing_of(x, images=(0, 1)):
-    """Without anything valid in some images."""
-    gone = jnp.isin(jnp.arange(2), jnp.asarray(images))
-    return dataclasses.replace(x, valid=x.valid & ~gone[:, None])
 
 
 @pytest.mark.parametrize("peer", PEERS)

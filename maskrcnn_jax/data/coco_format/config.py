@@ -1,5 +1,6 @@
 """Configurations of data sets in COCO layout. ``build`` stores a split once, and opens it."""
 
+import dataclasses
 import functools
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import ClassVar, Literal, TypeAlias
 from maskrcnn_jax.data.category_labels import labelled_by_id
 from maskrcnn_jax.data.coco_format.builder import CocoFormat
 from maskrcnn_jax.data.coco_format.download import SPLITS, download_split
-from maskrcnn_jax.data.coco_format.layout import SplitFiles, find_split, fingerprint
+from maskrcnn_jax.data.coco_format.layout import find_split, fingerprint, semantic_folder
 from maskrcnn_jax.data.records import Dataset
 from maskrcnn_jax.data.storage import stored_dataset
 from maskrcnn_jax.errors import InputError, did_you_mean
@@ -33,8 +34,7 @@ class CocoFormatConfig:
     cache_dir: Path | None = None
 
     def build(self, split: str) -> Dataset:
-        files = find_split(self.root, split)
-        return _labelled(_stored(files, cache_dir=self.cache_dir), self.labels)
+        return _labelled(_stored(self.root, split, cache_dir=self.cache_dir), self.labels)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +52,7 @@ class Coco2017Config:
 
     def _stored(self, split: str) -> Dataset:
         if self.root is not None:
-            return _stored(find_split(self.root, split), cache_dir=self.cache_dir)
+            return _stored(self.root, split, cache_dir=self.cache_dir)
         if split not in SPLITS:
             raise InputError(f"COCO 2017 has no split {split!r}.{did_you_mean(split, SPLITS)}")
         return stored_dataset(
@@ -68,10 +68,12 @@ def _labelled(dataset: Dataset, labels: Labels) -> Dataset:
     return labelled_by_id(dataset) if labels == "category_ids" else dataset
 
 
-def _stored(files: SplitFiles, *, cache_dir: Path | None) -> Dataset:
+def _stored(root: Path, split: str, *, cache_dir: Path | None) -> Dataset:
+    files = find_split(root, split)
     builder = CocoFormat(
         lambda _: files,
         configuration=f"{files.name}-{files.split}-{fingerprint(files)}",
         cache_dir=cache_dir,
     )
-    return stored_dataset(builder)
+    dataset = stored_dataset(builder)
+    return dataclasses.replace(dataset, semantic_folder=semantic_folder(root, split))

@@ -2,6 +2,7 @@
 
 ``<root>/annotations/instances_<split>.json`` is the annotation file. The file names in it are
 looked up in ``<root>/<split>/``, ``<root>/images/<split>/`` and ``<root>/images/``, in this order.
+Semantic maps, which few models need, lie in ``<root>/stuffthingmaps/<split>/``.
 """
 
 import hashlib
@@ -57,6 +58,11 @@ def find_image_folders(root: Path, split: str) -> tuple[Path, ...]:
             where=str(root),
         )
     return image_folders
+
+
+def semantic_folder(root: Path, split: str) -> Path:
+    """Where the semantic maps of a split would be."""
+    return root.expanduser().resolve() / "stuffthingmaps" / split
 
 
 def fingerprint(files: SplitFiles) -> str:

@@ -123,7 +123,7 @@ class BoundaryMaskHead(nn.Module):
     ) -> Logits:
         flat = valid.reshape(-1)
 
-        def pooled(config: RoIAlignConfig) -> Float[Array, "n _ _ c"]:
+        def pooled(config: PoolingConfig) -> Float[Array, "n _ _ c"]:
             x = pool(features, boxes, valid, config=config)
             return x.reshape(-1, *x.shape[2:])
 

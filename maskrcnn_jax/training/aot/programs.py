@@ -60,6 +60,7 @@ def train_program(config: ExperimentConfig, mesh: Mesh, size: Size) -> Program:
         size,
         num_slots=config.input.max_objects or DEFAULT_SLOTS,
         mask_size=config.input.mask_size,
+        has_semantic_map=config.input.semantic_labels is not None,
     )
     step = make_train_step(
         model,

@@ -1,0 +1,218 @@
+"""Hybrid Task Cascade (Chen et al., 2019, arXiv:1901.07518): boxes and masks refined in turn.
+
+Each stage refines the boxes, and then finds masks in the refined boxes (interleaved execution). Its
+mask head also sees what the one before has made of the same RoIs (mask information flow). A
+semantic branch, if there is one, adds to the features of boxes and masks what surrounds them.
+
+Shapes: b images, n RoIs of an image, o pooled side, k1 classes with background.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Literal, NamedTuple
+
+import flax.linen as nn
+import jax
+from jaxtyping import Array, Bool, Float, Int, Key
+
+from maskrcnn_jax.errors import InputError
+from maskrcnn_jax.losses import LossTerm
+from maskrcnn_jax.roi.box_head import BoxHeadConfig
+from maskrcnn_jax.roi.detections import DetectionConfig
+from maskrcnn_jax.roi.mask.fcn import FCNMaskHeadConfig, fcn_losses, with_masks
+from maskrcnn_jax.roi.mask.htc import HTCMaskHead
+from maskrcnn_jax.roi.pooling import PoolingConfig, RoIAlignConfig, pool
+from maskrcnn_jax.roi.sampling import RoISamplingConfig, only_positives, refined_proposals
+from maskrcnn_jax.roi.semantic import SemanticHeadConfig, pool_semantic, semantic_losses
+from maskrcnn_jax.roi.stages import (
+    RefinementConfig,
+    Stage,
+    all_stages,
+    average_masks,
+    detect_in_stages,
+    draw,
+    refine,
+    require_one_box,
+    stage_box_losses,
+)
+from maskrcnn_jax.structures import Detections, GroundTruth, Proposals, Samples
+
+Features = Mapping[int, Float[Array, "b _ _ c"]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class HTCRoIHeadConfig:
+    """``sampling`` and ``box`` are those of the first stage, from which ``refinements`` depart.
+
+    ``semantic`` None leaves the semantic branch out. The masks of detections are the average of
+    "all" ``mask_stages``, as in the authors' code, or those of the "last" one (MMDetection 3).
+    """
+
+    sampling: RoISamplingConfig = field(default_factory=RoISamplingConfig)
+    pooling: PoolingConfig = field(default_factory=lambda: RoIAlignConfig(output_size=7))
+    box: BoxHeadConfig = field(
+        default_factory=lambda: BoxHeadConfig(class_agnostic=True, smooth_l1_beta=1.0)
+    )
+    mask: FCNMaskHeadConfig = field(default_factory=FCNMaskHeadConfig)
+    semantic: SemanticHeadConfig | None = field(default_factory=SemanticHeadConfig)
+    detections: DetectionConfig = field(
+        default_factory=lambda: DetectionConfig(score_threshold=0.001)
+    )
+    refinements: tuple[RefinementConfig, ...] = (
+        RefinementConfig(positive_from=0.6, box_weights=(20.0, 20.0, 10.0, 10.0), loss_weight=0.5),
+        RefinementConfig(
+            positive_from=0.7,
+            box_weights=(1 / 0.033, 1 / 0.033, 1 / 0.067, 1 / 0.067),
+            loss_weight=0.25,
+        ),
+    )
+    mask_stages: Literal["all", "last"] = "all"
+
+    def __post_init__(self):
+        require_one_box(self.box)
+        for name, side in (
+            ("pooling", self.pooling.output_size),
+            ("mask.pooling", self.mask.pooling.output_size),
+        ):
+            semantic = 0 if self.semantic is None else self.semantic.pooling.output_size
+            if semantic % side:
+                raise InputError(
+                    f"roi.{name}.output_size is {side}, but roi.semantic.pooling.output_size, "
+                    f"{semantic}, must be a multiple of it: the semantic features are averaged"
+                )
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """All stages, the first to the last."""
+        return all_stages(self.sampling, self.box, self.refinements)
+
+    def build(self, num_classes: int) -> "HTCRoIHead":
+        return HTCRoIHead(self, num_classes)
+
+
+class _Maps(NamedTuple):
+    """What RoIs are pooled from."""
+
+    features: Features
+    semantic: Float[Array, "b y x c"] | None
+
+
+class HTCRoIHead(nn.Module):
+    config: HTCRoIHeadConfig
+    num_classes: int
+
+    def setup(self):
+        config, stages = self.config, self.config.stages
+        self.box_heads = [stage.box.build(self.num_classes) for stage in stages]
+        self.mask_heads = [HTCMaskHead(config.mask, self.num_classes) for _ in stages]
+        if config.semantic is not None:
+            self.semantic_head = config.semantic.build(self.num_classes)
+
+    def loss(
+        self,
+        features: Features,
+        proposals: Proposals,
+        sizes: Int[Array, "b 2"],
+        truth: GroundTruth,
+        keys: Key[Array, " b"],
+    ) -> dict[str, LossTerm]:
+        """Losses of all stages, whose names end in the number of the stage; the semantic loss.
+
+        A stage draws twice from its proposals: for the box head, and once refined for the mask
+        head. The refined boxes are the next stage's proposals.
+        """
+        config, limit = self.config, self.config.detections.limit_shrinking
+        maps, losses = _Maps(features, None), {}
+        if config.semantic is not None:
+            semantic = self.semantic_head(features)
+            maps = _Maps(features, semantic.features)
+            losses = semantic_losses(
+                *(semantic.logits, truth, sizes),
+                num_classes=self.num_classes,
+                config=config.semantic,
+            )
+        split = partial(jax.random.split, num=(len(config.stages), 2))
+        stage_keys = jax.vmap(split, out_axes=2)(keys)  # [stages, 2, b]
+        for stage, (box_keys, mask_keys) in zip(config.stages, stage_keys, strict=True):
+            again = partial(draw, num_classes=self.num_classes, config=stage.sampling)
+            samples = again(proposals, truth, box_keys)
+            logits, deltas = self._look(maps, samples.boxes, samples.valid, stage)
+            terms = stage_box_losses(logits, deltas, samples, truth, config=stage.box)
+            boxes = refine(deltas, samples.boxes, sizes, stage=stage, limit_shrinking=limit)
+            proposals = jax.vmap(refined_proposals)(samples, boxes, truth)
+            terms |= self._mask_losses(maps, again(proposals, truth, mask_keys), truth, stage)
+            losses |= stage.named(terms)
+        return losses
+
+    def predict(
+        self, features: Features, proposals: Proposals, sizes: Int[Array, "b 2"]
+    ) -> Detections:
+        """Boxes of the last stage after NMS, then the mask of each one's class."""
+        config, maps = self.config, _Maps(features, None)
+        if config.semantic is not None:
+            maps = _Maps(features, self.semantic_head(features).features)
+        detections = detect_in_stages(
+            lambda boxes, stage: self._look(maps, boxes, proposals.valid, stage),
+            *(proposals, sizes),
+            stages=config.stages,
+            averaged="logits",
+            config=config.detections,
+        )
+        features_of_stages = self._mask_features(
+            maps, detections.boxes, detections.valid, num_stages=len(config.stages)
+        )
+        found = [
+            with_masks(detections, head.logits(x))
+            for head, x in zip(self.mask_heads, features_of_stages, strict=True)
+        ]
+        return average_masks(found if config.mask_stages == "all" else found[-1:])
+
+    def _look(
+        self, maps: _Maps, boxes: Float[Array, "b n 4"], valid: Bool[Array, "b n"], stage: Stage
+    ) -> tuple[Float[Array, "b n k1"], Float[Array, "b n 4"]]:
+        """Class logits and deltas of boxes."""
+        return self.box_heads[stage.number](self._pool(maps, boxes, valid, self.config.pooling))
+
+    def _mask_losses(
+        self, maps: _Maps, samples: Samples, truth: GroundTruth, stage: Stage
+    ) -> dict[str, LossTerm]:
+        positives = only_positives(samples, num_classes=self.num_classes, config=stage.sampling)
+        features = self._mask_features(
+            maps, positives.boxes, positives.valid, num_stages=stage.number + 1
+        )
+        logits = self.mask_heads[stage.number].logits(features[-1])
+        return fcn_losses(logits, positives, truth, config=self.config.mask).terms
+
+    def _mask_features(
+        self,
+        maps: _Maps,
+        boxes: Float[Array, "b n 4"],
+        valid: Bool[Array, "b n"],
+        *,
+        num_stages: int,
+    ) -> list[Float[Array, "b*n o o _"]]:
+        """What the first stages' mask heads make of the same RoIs, one after the other."""
+        pooled = self._pool(maps, boxes, valid, self.config.mask.pooling)
+        pooled = pooled.reshape(-1, *pooled.shape[2:])
+        found, before = [], None
+        for head in self.mask_heads[:num_stages]:
+            before = head.features(pooled, before, valid.reshape(-1))
+            found.append(before)
+        return found
+
+    def _pool(
+        self,
+        maps: _Maps,
+        boxes: Float[Array, "b n 4"],
+        valid: Bool[Array, "b n"],
+        config: PoolingConfig,
+    ) -> Float[Array, "b n o o c"]:
+        pooled = pool(maps.features, boxes, valid, config=config)
+        if maps.semantic is None or self.config.semantic is None:
+            return pooled
+        return pooled + pool_semantic(
+            *(maps.semantic, boxes, valid),
+            side=config.output_size,
+            config=self.config.semantic.pooling,
+        )
