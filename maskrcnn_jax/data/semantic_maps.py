@@ -31,7 +31,10 @@ class SemanticMaps:
         """The map of an image. Raises ``InputError`` that names the file, and the mend."""
         path = (self.folder / record.file_name).with_suffix(".png")
         if not path.is_file():
-            raise InputError(f"{path}: no such file, which should be the map of {record.file_name}")
+            raise InputError(
+                f"{path}: no such file, which should be the map of {record.file_name}. Add "
+                "it, or choose another roi.semantic.target, such as the masks of the objects"
+            )
         labels = _decode(path, (record.height, record.width))
         wrong = np.argwhere((labels >= self.num_labels) & (labels != UNKNOWN_LABEL))
         if len(wrong):
@@ -50,7 +53,7 @@ def semantic_maps(dataset: Dataset, config: InputConfig) -> SemanticMaps | None:
         return None
     folder = dataset.semantic_folder
     if folder is None or not folder.is_dir():
-        place = "a folder ROOT of --data.root" if folder is None else str(folder)
+        place = "ROOT/stuffthingmaps/SPLIT of --data.root ROOT" if folder is None else str(folder)
         raise InputError(
             f"{dataset.name} {dataset.split} has no semantic maps, for which --input."
             f"semantic-labels asks: {place} should hold them, one PNG for each image, such as "

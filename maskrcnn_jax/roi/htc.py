@@ -71,15 +71,14 @@ class HTCRoIHeadConfig:
 
     def __post_init__(self):
         require_one_box(self.box)
-        for name, side in (
-            ("pooling", self.pooling.output_size),
-            ("mask.pooling", self.mask.pooling.output_size),
-        ):
-            semantic = 0 if self.semantic is None else self.semantic.pooling.output_size
-            if semantic % side:
+        if self.semantic is None:
+            return
+        side = self.semantic.pooling.output_size
+        for name, pooling in (("pooling", self.pooling), ("mask.pooling", self.mask.pooling)):
+            if side % pooling.output_size:
                 raise InputError(
-                    f"roi.{name}.output_size is {side}, but roi.semantic.pooling.output_size, "
-                    f"{semantic}, must be a multiple of it: the semantic features are averaged"
+                    f"roi.semantic.pooling.output_size is {side}, which must be a multiple of "
+                    f"roi.{name}.output_size, {pooling.output_size}: cells are averaged"
                 )
 
     @property

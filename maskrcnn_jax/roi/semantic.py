@@ -20,7 +20,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from maskrcnn_jax.layers import Conv, full_precision
 from maskrcnn_jax.losses import LossTerm, softmax_cross_entropy
-from maskrcnn_jax.ops.resize import resize_corners
+from maskrcnn_jax.ops.resize_corners import resize_corners
 from maskrcnn_jax.roi.pooling import PoolingConfig, RoIAlignConfig, pool
 from maskrcnn_jax.roi.semantic_targets import AnySemanticTargetConfig, ObjectMasksConfig
 from maskrcnn_jax.structures import SEMANTIC_STRIDE, GroundTruth

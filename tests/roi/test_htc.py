@@ -122,7 +122,7 @@ def test_configs_that_do_not_fit_are_refused():
     with pytest.raises(InputError, match=r"roi\.box\.class_agnostic is False"):
         HTCRoIHeadConfig(box=box)
     semantic = SemanticHeadConfig(pooling=RoIAlignConfig(output_size=7, levels=(3,)))
-    with pytest.raises(InputError, match=r"roi\.mask\.pooling\.output_size is 14, .* 7, must be"):
+    with pytest.raises(InputError, match=r"is 7, .* multiple of roi\.mask\.pooling.* 14: cells"):
         HTCRoIHeadConfig(semantic=semantic)
 
 

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from maskrcnn_jax.ops.resize import resize_corners
+from maskrcnn_jax.ops.resize_corners import resize_corners
 
 
 def slow_place(i, old, new):

@@ -1,4 +1,4 @@
-"""Resizing of maps by bilinear interpolation.
+"""Resizing of maps by bilinear interpolation between their corners.
 
 Shapes: b images, h w old size, y x new size, c channels.
 """
