@@ -6,8 +6,8 @@ from maskrcnn_jax.convert.config import InitConfig
 from maskrcnn_jax.data.config import InputConfig
 from maskrcnn_jax.data.datasets import DatasetConfig
 from maskrcnn_jax.data.records import Dataset
+from maskrcnn_jax.detectors import AnyDetectorConfig
 from maskrcnn_jax.errors import InputError
-from maskrcnn_jax.maskrcnn import MaskRCNNConfig
 from maskrcnn_jax.training.optimizer import SGDConfig
 
 _COUNTS = ("log_every", "checkpoint_every", "keep_checkpoints", "micro_batches")
@@ -37,7 +37,7 @@ class RunConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ExperimentConfig:
-    model: MaskRCNNConfig
+    model: AnyDetectorConfig
     data: DatasetConfig
     input: InputConfig
     optimizer: SGDConfig
@@ -45,7 +45,7 @@ class ExperimentConfig:
     run: RunConfig = field(default_factory=RunConfig)
 
 
-def check_num_classes(dataset: Dataset, model: MaskRCNNConfig) -> None:
+def check_num_classes(dataset: Dataset, model: AnyDetectorConfig) -> None:
     """Refuses data with another number of categories than the model has classes."""
     if len(dataset.categories) != model.num_classes:
         raise InputError(

@@ -14,6 +14,7 @@ from maskrcnn_jax.errors import InputError
 from maskrcnn_jax.experiment import ExperimentConfig
 from maskrcnn_jax.roi.cascade import CascadeRoIHeadConfig
 from maskrcnn_jax.serialization import from_json, to_json
+from maskrcnn_jax.solov2 import SOLOv2Config
 from maskrcnn_jax.structures import abstract_batch
 from maskrcnn_jax.training.state import count_parameters, create_state
 
@@ -39,6 +40,21 @@ def _outputs(model_config, verb, padded_size, mask_size):
     return jax.eval_shape(init, keys[0], batch, *((keys,) if verb == "loss" else ()))
 
 
+def expected_losses(model):
+    if isinstance(model, SOLOv2Config):
+        return {"class", "mask"}
+    return {"rpn_objectness", "rpn_box"} | roi_losses(model.roi)
+
+
+def expected_masks(model, padded_size):
+    """Shape of the masks of an image."""
+    if isinstance(model, SOLOv2Config):  # stride 4 and a border
+        height, width = padded_size
+        return model.detections.max_detections, height // 4 + 2, width // 4 + 2
+    side = 0 if model.roi.mask is None else 2 * model.roi.mask.pooling.output_size
+    return model.roi.detections.max_detections, side, side
+
+
 def roi_losses(roi):
     """Names of the losses of the second stage."""
     boxes, masks = ["roi_class", "roi_box"], [] if roi.mask is None else ["roi_mask"]
@@ -54,12 +70,10 @@ def roi_losses(roi):
 def test_loss_and_predict_work_at_a_padded_size(name):
     config = preset(name)
     losses, _ = outputs(name, "loss")
-    assert set(losses) == {"rpn_objectness", "rpn_box"} | roi_losses(config.model.roi)
+    assert set(losses) == expected_losses(config.model)
     assert all(x.shape == () for x in jax.tree.leaves(losses))
     found, _ = outputs(name, "predict")
-    num_detections = config.model.roi.detections.max_detections
-    side = 0 if config.model.roi.mask is None else 2 * config.model.roi.mask.pooling.output_size
-    assert found.masks.shape == (1, num_detections, side, side)
+    assert found.masks.shape == (1, *expected_masks(config.model, config.input.padded_sizes[0]))
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -21,6 +21,7 @@ Tensors = dict[str, np.ndarray]
 _LOGITS = {"roi/box_head/classes": 1}
 _REFINEMENTS = {"roi/box_head/deltas": 4, "roi/mask_head/predictor": 1}
 _CLASS_LAYERS = _LOGITS | _REFINEMENTS
+_DENSE_LOGITS = "head/classes"  # of a detector without boxes: k outputs, no background
 
 _FIRST_LINEAR = "roi/box_head/fc1/kernel"
 _PYRAMID = ("neck/output2/kernel", "rpn/head/conv/kernel")
@@ -98,7 +99,7 @@ def class_layers(tensors: Mapping[str, Any]) -> frozenset[str]:
     return frozenset(
         name
         for name, x in tensors.items()
-        if (width := _CLASS_LAYERS.get(_layer(name)))
+        if (width := (_CLASS_LAYERS | {_DENSE_LOGITS: 1}).get(_layer(name)))
         and (k == 1 or x.shape[-1] > width)
         and not re.fullmatch(r"roi/box_heads_\d+/deltas", name.rpartition("/")[0])
     )
@@ -106,9 +107,18 @@ def class_layers(tensors: Mapping[str, Any]) -> frozenset[str]:
 
 def num_classes(tensors: Mapping[str, Any]) -> int:
     """k, or 0 for weights without class logits."""
-    (logits,) = _LOGITS
-    outputs = [x.shape[-1] for name, x in tensors.items() if _layer(name) == logits]
-    return outputs[0] - 1 if outputs else 0
+    backgrounds = dict.fromkeys(_LOGITS, 1) | {_DENSE_LOGITS: 0}
+    outputs = [
+        x.shape[-1] - backgrounds[layer]
+        for name, x in tensors.items()
+        if (layer := _layer(name)) in backgrounds
+    ]
+    return outputs[0] if outputs else 0
+
+
+def is_dense(names: Iterable[str]) -> bool:
+    """Whether they are of a detector that judges every cell of a grid, without boxes."""
+    return any(_layer(name) == _DENSE_LOGITS for name in names)
 
 
 def num_stages(names: Iterable[str], kind: Literal["box", "mask"]) -> int:

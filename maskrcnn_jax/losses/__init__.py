@@ -1,5 +1,7 @@
 """Loss formulas. Each returns a sum and a count, which are divided once, over the global batch."""
 
+from maskrcnn_jax.losses.dice import dice
+from maskrcnn_jax.losses.focal import focal
 from maskrcnn_jax.losses.terms import (
     LossTerm,
     binary_cross_entropy,
@@ -7,4 +9,11 @@ from maskrcnn_jax.losses.terms import (
     softmax_cross_entropy,
 )
 
-__all__ = ["LossTerm", "binary_cross_entropy", "smooth_l1", "softmax_cross_entropy"]
+__all__ = [
+    "LossTerm",
+    "binary_cross_entropy",
+    "dice",
+    "focal",
+    "smooth_l1",
+    "softmax_cross_entropy",
+]
