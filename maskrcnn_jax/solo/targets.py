@@ -4,8 +4,8 @@ Shapes: g ground-truth objects, m n bitmap size, s side of a grid, c cells of al
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
-import flax.struct
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
@@ -18,12 +18,11 @@ _CENTRE_REGION = 0.2  # of an object's box, around its centre of mass (SOLO, sec
 _REACH = 1  # cells around that of the centre, which the region cannot exceed
 
 
-@flax.struct.dataclass
-class CellTargets:
+class CellTargets(NamedTuple):
     """``matched`` is the index of the cell's object, of no meaning where it is not ``positive``."""
 
-    matched: Int[Array, "*b c"]
-    positive: Bool[Array, "*b c"]
+    matched: Int[Array, " c"]
+    positive: Bool[Array, " c"]
 
 
 def cell_targets(
