@@ -13,6 +13,7 @@ import configs
 from maskrcnn_jax.errors import InputError
 from maskrcnn_jax.experiment import ExperimentConfig
 from maskrcnn_jax.roi.cascade import CascadeRoIHeadConfig
+from maskrcnn_jax.roi.mask.dynamic import DynamicMaskHeadConfig
 from maskrcnn_jax.serialization import from_json, to_json
 from maskrcnn_jax.solov2 import SOLOv2Config
 from maskrcnn_jax.structures import abstract_batch
@@ -58,6 +59,8 @@ def expected_masks(model, padded_size):
 def roi_losses(roi):
     """Names of the losses of the second stage."""
     boxes, masks = ["roi_class", "roi_box"], [] if roi.mask is None else ["roi_mask"]
+    if isinstance(roi.mask, DynamicMaskHeadConfig):
+        masks.append("roi_mask_dice")
     if isinstance(roi, CascadeRoIHeadConfig):
         num_stages = len(roi.stages)
         boxes = [f"{name}_{stage}" for name in boxes for stage in range(num_stages)]

@@ -7,9 +7,10 @@ positive where valid, and one key for each image, and returns ``MaskLosses``;
 
 from typing import TypeAlias
 
+from maskrcnn_jax.roi.mask.dynamic import DynamicMaskHeadConfig
 from maskrcnn_jax.roi.mask.fcn import FCNMaskHeadConfig
 from maskrcnn_jax.roi.mask.losses import MaskLosses
 
-AnyMaskHeadConfig: TypeAlias = FCNMaskHeadConfig
+AnyMaskHeadConfig: TypeAlias = FCNMaskHeadConfig | DynamicMaskHeadConfig
 
-__all__ = ["AnyMaskHeadConfig", "FCNMaskHeadConfig", "MaskLosses"]
+__all__ = ["AnyMaskHeadConfig", "DynamicMaskHeadConfig", "FCNMaskHeadConfig", "MaskLosses"]
