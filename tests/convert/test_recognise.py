@@ -52,6 +52,7 @@ def weights_of_shapes(shapes):
         ("mmdet_mask_rcnn_r50_fpn_1x", "mmdetection_r50_fpn_1x"),
         ("detectron2_cascade_mask_rcnn_R_50_FPN_3x", "detectron2_cascade_r50_fpn_3x"),
         ("mmdet_cascade_mask_rcnn_r50_fpn_1x", "mmdetection_cascade_r50_fpn_1x"),
+        ("mmdet_solov2_r50_fpn_1x", "mmdetection_solov2_r50_fpn_1x"),
     ],
 )
 def test_real_models_are_recognised_as_their_presets(shared, golden, preset):
