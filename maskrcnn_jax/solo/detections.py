@@ -91,9 +91,7 @@ def _candidates(
 ) -> _Candidates:
     """The best pairs of cell and class, best first, by the score that the mask has a part in."""
     scores = jax.nn.sigmoid(logits)
-    finite = (jnp.isfinite(logits) & jnp.isfinite(kernels).all(-1, keepdims=True)).all(-1)
     usable = is_local_maximum(scores, grids=grids) & (scores > config.score_threshold)
-    usable &= finite[:, None]
     areas, means = _mask_quality(kernels, features, usable.any(-1))
     usable &= (areas > min_areas(grids))[:, None]
     scores = jnp.where(usable, scores * means[:, None], 0)
@@ -154,8 +152,9 @@ def is_local_maximum(
 def mask_boxes(masks: Float[Array, "d h w"]) -> Float[Array, "d 4"]:
     """Boxes (XYXY, pixels of the image) around where masks of stride 4 reach one half.
 
-    The edge is placed between two cells as interpolation would place it, to a fraction of a pixel.
-    Where it is at the border the mask goes on to the end of the image. Empty masks have no area.
+    The edge is placed between two cells as interpolation would place it; where it runs across the
+    cells, a box may be larger by a part of one. At the border a mask goes on to the end of the
+    image. Empty masks have no area.
     """
     left, right = _extent(masks.max(axis=1))
     top, bottom = _extent(masks.max(axis=2))
