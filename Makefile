@@ -29,7 +29,8 @@ GOLDEN_CHECKS := \
   mmdet_cascade_mask_rcnn_r50_fpn_1x:mmdetection_cascade_r50_fpn_1x \
   mmdet_ms_rcnn_r50_caffe_fpn_1x:mmdetection_ms_rcnn_r50_caffe_fpn_1x \
   mmdet_htc_without_semantic_r50_fpn_1x:mmdetection_htc_without_semantic_r50_fpn_1x \
-  mmdet_htc_r50_fpn_1x:mmdetection_htc_r50_fpn_1x
+  mmdet_htc_r50_fpn_1x:mmdetection_htc_r50_fpn_1x \
+  mmdet_solov2_r50_fpn_1x:mmdetection_solov2_r50_fpn_1x
 
 # Against Detectron2's and MMDetection's goldens, where they are, and against torchvision itself:
 # 8 to 14 minutes on two cores.

@@ -27,6 +27,7 @@ from maskrcnn_jax.data.config import InputConfig
 from maskrcnn_jax.data.datasets import DatasetConfig
 from maskrcnn_jax.data.pipeline import eval_batches
 from maskrcnn_jax.data.records import Dataset
+from maskrcnn_jax.detectors import AnyDetectorConfig
 from maskrcnn_jax.errors import InputError, exits_on_input_error
 from maskrcnn_jax.evaluation.coco import IOU_TYPES, CocoScores, IouType, evaluate
 from maskrcnn_jax.evaluation.ground_truth import read_truth, truth_of
@@ -35,7 +36,6 @@ from maskrcnn_jax.evaluation.results_file import read_results, scorable_types
 from maskrcnn_jax.evaluation.tables import class_table, summary_table
 from maskrcnn_jax.experiment import check_num_classes
 from maskrcnn_jax.files import write_json
-from maskrcnn_jax.maskrcnn import MaskRCNNConfig
 from maskrcnn_jax.training.checkpoint import Run, load_trained
 from maskrcnn_jax.training.sharding import data_mesh, replicate, shard_batch
 from maskrcnn_jax.training.step import make_predict_step
@@ -65,7 +65,7 @@ class WeightsArguments:
     split: str | None = None
     # Folder for results.json and metrics.json; None writes nothing.
     out: Path | None = None
-    model: MaskRCNNConfig
+    model: AnyDetectorConfig
     data: DatasetConfig
     input: InputConfig
 
@@ -131,7 +131,7 @@ def check_same_categories(dataset: Dataset, run: Run, *, where: str) -> None:
 def evaluate_dataset(
     dataset: Dataset,
     config: InputConfig,
-    model: MaskRCNNConfig,
+    model: AnyDetectorConfig,
     variables: dict,
     *,
     out: Path | None,
@@ -140,7 +140,7 @@ def evaluate_dataset(
     if dropped := dropped_summary(dataset):
         print(dropped)
     results = predict_dataset(dataset, config, model, variables)
-    iou_types = ("bbox",) if model.roi.mask is None else IOU_TYPES
+    iou_types = IOU_TYPES if model.has_masks else ("bbox",)
     scores = evaluate(truth_of(dataset), results, iou_types=iou_types)
     if out is not None:
         write_json(out / "results.json", results)
@@ -149,7 +149,7 @@ def evaluate_dataset(
 
 
 def predict_dataset(
-    dataset: Dataset, config: InputConfig, model: MaskRCNNConfig, variables: dict
+    dataset: Dataset, config: InputConfig, model: AnyDetectorConfig, variables: dict
 ) -> list[dict]:
     """COCO results for all images of a data set."""
     mesh = data_mesh()

@@ -29,11 +29,11 @@ from maskrcnn_jax.convert.weights import read_weights
 from maskrcnn_jax.data.config import InputConfig
 from maskrcnn_jax.data.examples import filling_example, prediction_example
 from maskrcnn_jax.data.images import read_image
+from maskrcnn_jax.detectors import AnyDetectorConfig
 from maskrcnn_jax.errors import InputError, exits_on_input_error
 from maskrcnn_jax.evaluation.results import ImageDetections, coco_records, in_original_frame
 from maskrcnn_jax.evaluation.rle import DecodedMasks
 from maskrcnn_jax.files import write_bytes, write_json
-from maskrcnn_jax.maskrcnn import MaskRCNNConfig
 from maskrcnn_jax.training.checkpoint import Run, load_trained
 from maskrcnn_jax.training.sharding import data_mesh, replicate, shard_batch
 from maskrcnn_jax.training.step import make_predict_step
@@ -66,7 +66,7 @@ class WeightsArguments:
     categories: Path | None = None
     out: Path
     min_score: float = 0.5
-    model: MaskRCNNConfig
+    model: AnyDetectorConfig
     input: InputConfig
 
 

@@ -11,11 +11,13 @@ import dataclasses
 
 from configs.mask_rcnn_r50_fpn_1x import mask_rcnn_r50_fpn_1x
 from maskrcnn_jax.experiment import ExperimentConfig
+from maskrcnn_jax.maskrcnn import MaskRCNNConfig
 from maskrcnn_jax.roi.mask import BoundaryMaskHeadConfig
+from maskrcnn_jax.roi.standard import StandardRoIHeadConfig
 
 
 def boundary_mask_rcnn_r50_fpn_1x() -> ExperimentConfig:
     """The Mask R-CNN preset with a mask head that also learns boundaries."""
-    base = mask_rcnn_r50_fpn_1x()
-    roi = dataclasses.replace(base.model.roi, mask=BoundaryMaskHeadConfig())
-    return dataclasses.replace(base, model=dataclasses.replace(base.model, roi=roi))
+    roi = StandardRoIHeadConfig(mask=BoundaryMaskHeadConfig())
+    model = MaskRCNNConfig(num_classes=80, roi=roi)
+    return dataclasses.replace(mask_rcnn_r50_fpn_1x(), model=model)

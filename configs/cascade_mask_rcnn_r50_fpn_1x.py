@@ -11,13 +11,14 @@ import dataclasses
 
 from configs.mask_rcnn_r50_fpn_1x import mask_rcnn_r50_fpn_1x
 from maskrcnn_jax.experiment import ExperimentConfig
+from maskrcnn_jax.maskrcnn import MaskRCNNConfig
 from maskrcnn_jax.roi.cascade import CascadeRoIHeadConfig
+from maskrcnn_jax.rpn.proposals import ProposalConfig
+from maskrcnn_jax.rpn.rpn import RPNConfig
 
 
 def cascade_mask_rcnn_r50_fpn_1x() -> ExperimentConfig:
     """The Mask R-CNN preset with Detectron2's cascade, which trains on up to 2000 proposals."""
-    base = mask_rcnn_r50_fpn_1x()
-    proposals = dataclasses.replace(base.model.rpn.train_proposals, after_nms=2000)
-    rpn = dataclasses.replace(base.model.rpn, train_proposals=proposals)
-    model = dataclasses.replace(base.model, rpn=rpn, roi=CascadeRoIHeadConfig())
-    return dataclasses.replace(base, model=model)
+    rpn = RPNConfig(train_proposals=ProposalConfig(before_nms=2000, after_nms=2000))
+    model = MaskRCNNConfig(num_classes=80, rpn=rpn, roi=CascadeRoIHeadConfig())
+    return dataclasses.replace(mask_rcnn_r50_fpn_1x(), model=model)

@@ -11,10 +11,11 @@ import dataclasses
 
 from configs.mask_rcnn_r50_fpn_1x import mask_rcnn_r50_fpn_1x
 from maskrcnn_jax.experiment import ExperimentConfig
+from maskrcnn_jax.maskrcnn import MaskRCNNConfig
+from maskrcnn_jax.roi.standard import StandardRoIHeadConfig
 
 
 def faster_rcnn_r50_fpn_1x() -> ExperimentConfig:
     """The Mask R-CNN preset without its mask branch."""
-    base = mask_rcnn_r50_fpn_1x()
-    roi = dataclasses.replace(base.model.roi, mask=None)
-    return dataclasses.replace(base, model=dataclasses.replace(base.model, roi=roi))
+    model = MaskRCNNConfig(num_classes=80, roi=StandardRoIHeadConfig(mask=None))
+    return dataclasses.replace(mask_rcnn_r50_fpn_1x(), model=model)

@@ -11,11 +11,13 @@ import dataclasses
 
 from configs.mask_rcnn_r50_fpn_1x import mask_rcnn_r50_fpn_1x
 from maskrcnn_jax.experiment import ExperimentConfig
+from maskrcnn_jax.maskrcnn import MaskRCNNConfig
 from maskrcnn_jax.roi.mask import FCNMaskHeadConfig
+from maskrcnn_jax.roi.standard import StandardRoIHeadConfig
 
 
 def mask_rcnn_r50_fpn_mask56_1x() -> ExperimentConfig:
     """The Mask R-CNN preset with two upsampling steps: 14, 28, 56."""
-    base = mask_rcnn_r50_fpn_1x()
-    roi = dataclasses.replace(base.model.roi, mask=FCNMaskHeadConfig(num_upsamples=2))
-    return dataclasses.replace(base, model=dataclasses.replace(base.model, roi=roi))
+    roi = StandardRoIHeadConfig(mask=FCNMaskHeadConfig(num_upsamples=2))
+    model = MaskRCNNConfig(num_classes=80, roi=roi)
+    return dataclasses.replace(mask_rcnn_r50_fpn_1x(), model=model)

@@ -11,6 +11,7 @@ import dataclasses
 
 from configs.mask_rcnn_r50_fpn_1x import mask_rcnn_r50_fpn_1x
 from maskrcnn_jax.experiment import ExperimentConfig
+from maskrcnn_jax.maskrcnn import MaskRCNNConfig
 from maskrcnn_jax.roi.mask import FCNMaskHeadConfig
 from maskrcnn_jax.roi.pooling import RoIPoolConfig
 from maskrcnn_jax.roi.standard import StandardRoIHeadConfig
@@ -18,9 +19,9 @@ from maskrcnn_jax.roi.standard import StandardRoIHeadConfig
 
 def mask_rcnn_r50_fpn_roi_pool_1x() -> ExperimentConfig:
     """The other side of the paper's table 2c: boxes and cells rounded to pixels, for both heads."""
-    base = mask_rcnn_r50_fpn_1x()
     roi = StandardRoIHeadConfig(
         pooling=RoIPoolConfig(output_size=7),
         mask=FCNMaskHeadConfig(pooling=RoIPoolConfig(output_size=14)),
     )
-    return dataclasses.replace(base, model=dataclasses.replace(base.model, roi=roi))
+    model = MaskRCNNConfig(num_classes=80, roi=roi)
+    return dataclasses.replace(mask_rcnn_r50_fpn_1x(), model=model)

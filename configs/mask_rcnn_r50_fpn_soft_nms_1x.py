@@ -12,6 +12,7 @@ import dataclasses
 
 from configs.mask_rcnn_r50_fpn_1x import mask_rcnn_r50_fpn_1x
 from maskrcnn_jax.experiment import ExperimentConfig
+from maskrcnn_jax.maskrcnn import MaskRCNNConfig
 from maskrcnn_jax.roi.detections import DetectionConfig
 from maskrcnn_jax.roi.standard import StandardRoIHeadConfig
 from maskrcnn_jax.roi.suppression import GaussianSoftNMSConfig
@@ -19,6 +20,6 @@ from maskrcnn_jax.roi.suppression import GaussianSoftNMSConfig
 
 def mask_rcnn_r50_fpn_soft_nms_1x() -> ExperimentConfig:
     """Gaussian decay with the sigma of the paper."""
-    base = mask_rcnn_r50_fpn_1x()
     roi = StandardRoIHeadConfig(detections=DetectionConfig(nms=GaussianSoftNMSConfig()))
-    return dataclasses.replace(base, model=dataclasses.replace(base.model, roi=roi))
+    model = MaskRCNNConfig(num_classes=80, roi=roi)
+    return dataclasses.replace(mask_rcnn_r50_fpn_1x(), model=model)

@@ -11,11 +11,13 @@ import dataclasses
 
 from configs.mask_rcnn_r50_fpn_1x import mask_rcnn_r50_fpn_1x
 from maskrcnn_jax.experiment import ExperimentConfig
+from maskrcnn_jax.maskrcnn import MaskRCNNConfig
 from maskrcnn_jax.roi.mask.scoring import MaskScoringConfig
+from maskrcnn_jax.roi.standard import StandardRoIHeadConfig
 
 
 def mask_scoring_rcnn_r50_fpn_1x() -> ExperimentConfig:
     """The Mask R-CNN preset with a second head that judges the masks of the first."""
-    base = mask_rcnn_r50_fpn_1x()
-    roi = dataclasses.replace(base.model.roi, mask=MaskScoringConfig())
-    return dataclasses.replace(base, model=dataclasses.replace(base.model, roi=roi))
+    roi = StandardRoIHeadConfig(mask=MaskScoringConfig())
+    model = MaskRCNNConfig(num_classes=80, roi=roi)
+    return dataclasses.replace(mask_rcnn_r50_fpn_1x(), model=model)

@@ -6,6 +6,7 @@ from maskrcnn_jax.convert.config import InitConfig
 from maskrcnn_jax.data.config import InputConfig
 from maskrcnn_jax.data.datasets import DatasetConfig
 from maskrcnn_jax.data.records import Dataset
+from maskrcnn_jax.detectors import AnyDetectorConfig
 from maskrcnn_jax.errors import InputError
 from maskrcnn_jax.maskrcnn import MaskRCNNConfig
 from maskrcnn_jax.roi.htc import HTCRoIHeadConfig
@@ -39,7 +40,7 @@ class RunConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ExperimentConfig:
-    model: MaskRCNNConfig
+    model: AnyDetectorConfig
     data: DatasetConfig
     input: InputConfig
     optimizer: SGDConfig
@@ -47,7 +48,7 @@ class ExperimentConfig:
     run: RunConfig = field(default_factory=RunConfig)
 
 
-def check_num_classes(dataset: Dataset, model: MaskRCNNConfig) -> None:
+def check_num_classes(dataset: Dataset, model: AnyDetectorConfig) -> None:
     """Refuses data with another number of categories than the model has classes."""
     if len(dataset.categories) != model.num_classes:
         raise InputError(
@@ -58,7 +59,7 @@ def check_num_classes(dataset: Dataset, model: MaskRCNNConfig) -> None:
 
 def check_semantic_maps(config: ExperimentConfig) -> None:
     """Refuses to train a model without the semantic maps it needs, or with others."""
-    roi = config.model.roi
+    roi = config.model.roi if isinstance(config.model, MaskRCNNConfig) else None
     semantic = roi.semantic if isinstance(roi, HTCRoIHeadConfig) else None
     target = None if semantic is None else semantic.target
     needed = target.num_labels if isinstance(target, SemanticMapsConfig) else None

@@ -24,6 +24,7 @@ class Conv(nn.Module):
     stride: int = 1
     groups: int = 1
     use_bias: bool = True
+    bias_init: Initializer = nn.initializers.zeros
 
     def setup(self):
         pad = self.size // 2
@@ -35,6 +36,7 @@ class Conv(nn.Module):
             feature_group_count=self.groups,
             use_bias=self.use_bias,
             kernel_init=self.kernel_init,
+            bias_init=self.bias_init,
             promote_dtype=_cast_kernel,
             conv_general_dilated=conv_general_dilated,
         )

@@ -2,7 +2,7 @@
 
     images -> backbone -> neck -> rpn -> roi head -> losses or detections
 
-Shapes: b images, h w padded image size.
+Shapes: b images.
 """
 
 from dataclasses import dataclass, field
@@ -11,11 +11,12 @@ from typing import Literal, TypeAlias
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, Key, UInt8
+from jaxtyping import Array, Key
 
 from maskrcnn_jax.backbones.resnet import ResNetConfig
 from maskrcnn_jax.losses import LossTerm
 from maskrcnn_jax.necks.fpn import FPNConfig
+from maskrcnn_jax.pixels import PixelConfig, normalize
 from maskrcnn_jax.roi.cascade import CascadeRoIHeadConfig
 from maskrcnn_jax.roi.htc import HTCRoIHeadConfig
 from maskrcnn_jax.roi.standard import StandardRoIHeadConfig
@@ -26,19 +27,6 @@ from maskrcnn_jax.structures import Batch, Detections
 SIZE_MULTIPLE = 32
 
 AnyRoIHeadConfig: TypeAlias = StandardRoIHeadConfig | CascadeRoIHeadConfig | HTCRoIHeadConfig
-
-
-@dataclass(frozen=True, kw_only=True)
-class PixelConfig:
-    """How pixels (0-255) become the network's input.
-
-    ``mean`` and ``std`` are in the ``order`` of the channels that the network sees; the default is
-    that of the ImageNet training images.
-    """
-
-    order: Literal["rgb", "bgr"] = "rgb"
-    mean: tuple[float, float, float] = (123.675, 116.28, 103.53)
-    std: tuple[float, float, float] = (58.395, 57.12, 57.375)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +51,10 @@ class MaskRCNNConfig:
 
     def build(self) -> "MaskRCNN":
         return MaskRCNN(self)
+
+    @property
+    def has_masks(self) -> bool:
+        return self.roi.mask is not None
 
     def frozen_modules(self) -> tuple[tuple[str, ...], ...]:
         """Paths of the modules whose parameters are not trained."""
@@ -102,17 +94,3 @@ class MaskRCNN(nn.Module):
         if self.config.precision == "bfloat16":
             images = images.astype(jnp.bfloat16)  # each head ends in float32
         return self.neck(self.backbone(images))
-
-
-def normalize(
-    images: UInt8[Array, "b h w 3"], sizes: Int[Array, "b 2"], *, config: PixelConfig
-) -> Float[Array, "b h w 3"]:
-    """(pixel - mean) / std in the real part of each RGB image, 0 in its padding."""
-    dtype = jnp.result_type(float)  # float32, float64 under x64
-    height, width = images.shape[1:3]
-    real = (jnp.arange(height)[:, None] < sizes[:, 0, None, None]) & (
-        jnp.arange(width) < sizes[:, 1, None, None]
-    )  # [b, h, w]
-    mean, std = jnp.asarray(config.mean, dtype), jnp.asarray(config.std, dtype)
-    images = images if config.order == "rgb" else images[..., ::-1]
-    return jnp.where(real[..., None], (images.astype(dtype) - mean) / std, 0)

@@ -15,7 +15,10 @@ import pytest
 from jaxtyping import install_import_hook
 
 # Structures are left out: tree transformations put things into them that are not arrays.
-_CHECKED = ("backbones", "layers", "losses", "maskrcnn", "necks", "norms", "ops", "roi", "rpn")
+_CHECKED = (
+    *("backbones", "layers", "losses", "mask_features", "maskrcnn", "necks", "norms", "ops"),
+    *("pixels", "roi", "rpn", "solo", "solov2"),
+)
 install_import_hook([f"maskrcnn_jax.{name}" for name in _CHECKED], "beartype.beartype")
 
 jax.config.update(

@@ -14,8 +14,13 @@ from maskrcnn_jax.errors import InputError
 from maskrcnn_jax.experiment import ExperimentConfig, check_semantic_maps
 from maskrcnn_jax.roi.cascade import CascadeRoIHeadConfig
 from maskrcnn_jax.roi.htc import HTCRoIHeadConfig
-from maskrcnn_jax.roi.mask import BoundaryMaskHeadConfig, MaskScoringConfig
+from maskrcnn_jax.roi.mask import (
+    BoundaryMaskHeadConfig,
+    DynamicMaskHeadConfig,
+    MaskScoringConfig,
+)
 from maskrcnn_jax.serialization import from_json, to_json
+from maskrcnn_jax.solov2 import SOLOv2Config
 from maskrcnn_jax.structures import abstract_batch
 from maskrcnn_jax.training.state import count_parameters, create_state
 
@@ -49,6 +54,23 @@ def _outputs(model_config, verb, padded_size, mask_size, has_map):
     return jax.eval_shape(init, keys[0], batch, *((keys,) if verb == "loss" else ()))
 
 
+def expected_losses(model):
+    if isinstance(model, SOLOv2Config):
+        return {"class", "mask"}
+    return {"rpn_objectness", "rpn_box"} | roi_losses(model.roi)
+
+
+def expected_masks(model, padded_size):
+    """Shape of the masks of an image."""
+    if isinstance(model, SOLOv2Config):  # stride 4 and a border
+        height, width = padded_size
+        return model.detections.max_detections, height // 4 + 2, width // 4 + 2
+    mask = model.roi.mask
+    mask = mask.head if isinstance(mask, MaskScoringConfig) else mask
+    side = 0 if mask is None else mask.side
+    return model.roi.detections.max_detections, side, side
+
+
 def roi_losses(roi):
     """Names of the losses of the second stage."""
     boxes, masks = ["roi_class", "roi_box"], [] if roi.mask is None else ["roi_mask"]
@@ -56,6 +78,8 @@ def roi_losses(roi):
         masks.append("roi_mask_iou")
     if isinstance(roi.mask, BoundaryMaskHeadConfig):
         masks.append("roi_boundary")
+    if isinstance(roi.mask, DynamicMaskHeadConfig):
+        masks.append("roi_mask_dice")
     if isinstance(roi, CascadeRoIHeadConfig):
         num_stages = len(roi.stages)
         boxes = [f"{name}_{stage}" for name in boxes for stage in range(num_stages)]
@@ -71,14 +95,10 @@ def roi_losses(roi):
 def test_loss_and_predict_work_at_a_padded_size(name):
     config = preset(name)
     losses, _ = outputs(name, "loss")
-    assert set(losses) == {"rpn_objectness", "rpn_box"} | roi_losses(config.model.roi)
+    assert set(losses) == expected_losses(config.model)
     assert all(x.shape == () for x in jax.tree.leaves(losses))
     found, _ = outputs(name, "predict")
-    num_detections = config.model.roi.detections.max_detections
-    mask = config.model.roi.mask
-    mask = mask.head if isinstance(mask, MaskScoringConfig) else mask
-    side = 0 if mask is None else mask.side
-    assert found.masks.shape == (1, num_detections, side, side)
+    assert found.masks.shape == (1, *expected_masks(config.model, config.input.padded_sizes[0]))
 
 
 @pytest.mark.parametrize("name", PRESETS)

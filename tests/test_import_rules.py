@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = sorted(path.stem for path in ROOT.glob("*.py"))
 LEAVES = ("structures", "ops", "losses")
-MODEL = ("backbones", "necks", "rpn", "roi", "maskrcnn")
+MODEL = ("backbones", "necks", "rpn", "roi", "maskrcnn", "solo", "solov2")
 
 
 def module_name(path):
@@ -67,8 +67,10 @@ def test_leaves_import_nothing_of_ours_but_each_other():
     assert offences(LEAVES, forbidden) == []
 
 
-@pytest.mark.parametrize(("one", "other"), [("rpn", "roi"), ("roi", "rpn")])
-def test_the_two_stages_do_not_know_each_other(one, other):
+@pytest.mark.parametrize(
+    ("one", "other"), [("rpn", "roi"), ("roi", "rpn"), ("solo", "roi"), ("roi", "solo")]
+)
+def test_the_parts_of_a_detector_do_not_know_each_other(one, other):
     assert offences([one], lambda name: is_within(name, other)) == []
 
 

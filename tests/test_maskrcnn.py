@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from maskrcnn_jax.maskrcnn import MaskRCNNConfig, PixelConfig, normalize
+from maskrcnn_jax.maskrcnn import MaskRCNNConfig
+from maskrcnn_jax.pixels import PixelConfig, normalize
 from maskrcnn_jax.training.state import count_parameters, initial_variables, merge, split
 from tests import tiny
 

@@ -35,8 +35,8 @@ from maskrcnn_jax.convert.weights import (
     read_weights,
     write_weights,
 )
+from maskrcnn_jax.detectors import AnyDetectorConfig
 from maskrcnn_jax.errors import InputError, exits_on_input_error
-from maskrcnn_jax.maskrcnn import MaskRCNNConfig
 from maskrcnn_jax.training.checkpoint import Checkpoints, Run, has_checkpoint
 from maskrcnn_jax.training.state import create_state
 
@@ -63,7 +63,7 @@ class Arguments:
     # Annotation file in COCO's format that names the classes; None: COCO's, or numbers.
     categories: Path | None = None
     # What SOURCE shows, or is the standard of its system, unless given otherwise here.
-    model: MaskRCNNConfig
+    model: AnyDetectorConfig
 
 
 def convert(options: Sequence[str], source: Path) -> None:

@@ -13,7 +13,8 @@ from maskrcnn_jax.convert.naming import (
     norm,
     weight_and_bias,
 )
-from maskrcnn_jax.maskrcnn import MaskRCNNConfig, PixelConfig
+from maskrcnn_jax.maskrcnn import MaskRCNNConfig
+from maskrcnn_jax.pixels import PixelConfig
 from maskrcnn_jax.roi.cascade import CascadeRoIHeadConfig
 
 

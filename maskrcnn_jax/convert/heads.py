@@ -28,6 +28,7 @@ _REFINEMENTS = {
     "roi/mask_head/boundary_outputs/predictor": 1,
 }
 _CLASS_LAYERS = _LOGITS | _REFINEMENTS
+_DENSE_LOGITS = "head/classes"  # of a detector without boxes: k outputs, no background
 
 _PYRAMID = ("neck/output2/kernel", "rpn/head/conv/kernel")
 # Linear layers that see flattened RoIs, and the layers one of which gives these their channels.
@@ -106,7 +107,7 @@ def like(tensors: Mapping[str, np.ndarray], model: Mapping[str, Any]) -> Tensors
 
 def class_layers(tensors: Mapping[str, Any]) -> frozenset[str]:
     """Names of the arrays with outputs for each class. A cascade refines one box for all."""
-    k, widths = num_classes(tensors), _CLASS_LAYERS | {_SEMANTIC: 1}
+    k, widths = num_classes(tensors), _CLASS_LAYERS | {_SEMANTIC: 1, _DENSE_LOGITS: 1}
     return frozenset(
         name
         for name, x in tensors.items()
@@ -118,9 +119,18 @@ def class_layers(tensors: Mapping[str, Any]) -> frozenset[str]:
 
 def num_classes(tensors: Mapping[str, Any]) -> int:
     """k, or 0 for weights without class logits."""
-    (logits,) = _LOGITS
-    outputs = [x.shape[-1] for name, x in tensors.items() if _layer(name) == logits]
-    return outputs[0] - 1 if outputs else 0
+    backgrounds = dict.fromkeys(_LOGITS, 1) | {_DENSE_LOGITS: 0}
+    outputs = [
+        x.shape[-1] - backgrounds[layer]
+        for name, x in tensors.items()
+        if (layer := _layer(name)) in backgrounds
+    ]
+    return outputs[0] if outputs else 0
+
+
+def is_dense(names: Iterable[str]) -> bool:
+    """Whether they are of a detector that judges every cell of a grid, without boxes."""
+    return any(_layer(name) == _DENSE_LOGITS for name in names)
 
 
 def num_stages(names: Iterable[str], kind: Literal["box", "mask"]) -> int:

@@ -12,8 +12,8 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from maskrcnn_jax.convert import detectron2, heads, imagenet
 from maskrcnn_jax.convert.config import InitConfig
 from maskrcnn_jax.convert.weights import Weights, canonical_name
+from maskrcnn_jax.detectors import AnyDetectorConfig
 from maskrcnn_jax.errors import InputError
-from maskrcnn_jax.maskrcnn import MaskRCNNConfig
 from maskrcnn_jax.norms import FrozenBatchNormConfig, NormConfig
 from maskrcnn_jax.training.state import initial_variables
 
@@ -22,7 +22,7 @@ _FOLDABLE = (imagenet.FOLDED_BACKBONE, detectron2.CAFFE2_BACKBONE)
 
 
 def load_detector(
-    weights: Weights, config: MaskRCNNConfig, *, init: InitConfig | None = None
+    weights: Weights, config: AnyDetectorConfig, *, init: InitConfig | None = None
 ) -> dict[str, Any]:
     """The variables of a whole detector, to predict with.
 

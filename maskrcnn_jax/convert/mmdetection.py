@@ -11,10 +11,12 @@ from maskrcnn_jax.convert.naming import (
     Naming,
     Rule,
     counted_from_zero,
+    norm,
     weight_and_bias,
 )
 from maskrcnn_jax.convert.torchvision import resnet_rules
-from maskrcnn_jax.maskrcnn import MaskRCNNConfig, PixelConfig
+from maskrcnn_jax.maskrcnn import MaskRCNNConfig
+from maskrcnn_jax.pixels import PixelConfig
 from maskrcnn_jax.roi.box_head import BoxHeadConfig
 from maskrcnn_jax.roi.cascade import CascadeRoIHeadConfig
 from maskrcnn_jax.roi.detections import DetectionConfig
@@ -26,6 +28,7 @@ from maskrcnn_jax.roi.stages import RefinementConfig
 from maskrcnn_jax.roi.standard import StandardRoIHeadConfig
 from maskrcnn_jax.rpn.proposals import ProposalConfig
 from maskrcnn_jax.rpn.rpn import RPNConfig
+from maskrcnn_jax.solov2 import SOLOv2Config
 
 _BOX, _MASK = "roi_head.bbox_head", "roi_head.mask_head"
 
@@ -65,6 +68,32 @@ def _semantic_head(theirs: str, ours: str) -> tuple[Rule, ...]:
     )
 
 
+def _conv_with_norm(theirs: str, ours: str) -> tuple[Rule, ...]:
+    return (
+        Rule(f"{theirs}.conv.weight", f"{ours}/conv/kernel", CONV),
+        *norm(f"{theirs}.gn", f"{ours}/norm"),
+    )
+
+
+def _solov2(theirs: str) -> tuple[Rule, ...]:
+    features = f"{theirs}.mask_feature_head"
+    return (
+        *_conv_with_norm(f"{theirs}.cls_convs.{{i}}", "head/class_block{i}"),
+        *_conv_with_norm(f"{theirs}.kernel_convs.{{i}}", "head/kernel_block{i}"),
+        *weight_and_bias(f"{theirs}.conv_cls", "head/classes", CONV),
+        *weight_and_bias(f"{theirs}.conv_kernel", "head/kernels", CONV),
+        *(
+            rule
+            for i in range(4)
+            for rule in _conv_with_norm(
+                f"{features}.convs_all_levels.{i}.conv{{j}}",
+                f"mask_features/level{i + 2}_block{{j}}",
+            )
+        ),
+        *_conv_with_norm(f"{features}.conv_pred", "mask_features/predictor"),
+    )
+
+
 NAMING = Naming(
     system="mmdetection",
     rules=(
@@ -81,6 +110,7 @@ NAMING = Naming(
         *_mask_head(f"{_MASK}.{{stage}}", "roi/mask_heads_{stage}"),
         *weight_and_bias(f"{_MASK}.{{stage}}.conv_res.conv", "roi/mask_heads_{stage}/flow", CONV),
         *_semantic_head("roi_head.semantic_head", "roi/semantic_head"),
+        *_solov2("mask_head"),
     ),
     ignored=(r".*\.num_batches_tracked", r"data_preprocessor\."),
     cascade_masks="each",
@@ -175,3 +205,13 @@ def htc_model(
         mask_stages="last",
     )
     return dataclasses.replace(cascade, roi=roi)
+
+
+def solov2_model(*, num_classes: int = 80, backbone: ResNetConfig | None = None) -> SOLOv2Config:
+    """SOLOv2 as ``solov2_r50_fpn``.
+
+    In training MMDetection also trains a cell that is in the middle of several objects on all their
+    masks, and divides the focal loss by one more than the number of positive cells.
+    """
+    backbone = dataclasses.replace(backbone or ResNetConfig(), stride_in_1x1=False)
+    return SOLOv2Config(num_classes=num_classes, backbone=backbone)

@@ -15,6 +15,7 @@ from maskrcnn_jax.data.category_labels import categories_by_id
 from maskrcnn_jax.data.coco_format.categories import default_categories
 from maskrcnn_jax.data.config import InputConfig
 from maskrcnn_jax.data.datasets import Coco2017Config
+from maskrcnn_jax.detectors import AnyDetectorConfig
 from maskrcnn_jax.errors import InputError
 from maskrcnn_jax.experiment import ExperimentConfig
 from maskrcnn_jax.maskrcnn import MaskRCNNConfig
@@ -29,6 +30,7 @@ from maskrcnn_jax.roi.mask import (
 from maskrcnn_jax.roi.semantic import SemanticHeadConfig
 from maskrcnn_jax.roi.semantic_targets import ObjectMasksConfig, SemanticMapsConfig
 from maskrcnn_jax.serialization import differences, to_json
+from maskrcnn_jax.solov2 import SOLOv2Config
 from maskrcnn_jax.training.checkpoint import Run
 from maskrcnn_jax.training.optimizer import ScheduleConfig, SGDConfig
 
@@ -43,6 +45,7 @@ _CASCADES = {
 }
 _ManyStages = TypeVar("_ManyStages", bound=CascadeRoIHeadConfig | HTCRoIHeadConfig)
 _HYBRIDS = {mmdetection.NAMING.system: mmdetection.htc_model}
+_SOLOV2 = {mmdetection.NAMING.system: mmdetection.solov2_model}
 
 
 def recognise_run(
@@ -90,7 +93,7 @@ def recognise_experiment(weights: Weights) -> ExperimentConfig:
     )
 
 
-def recognise_model(weights: Weights) -> MaskRCNNConfig:
+def recognise_model(weights: Weights) -> AnyDetectorConfig:
     """The model of ``weights``, with the semantics of the system that they come from.
 
     What no array shows is taken to be that system's standard: a file of a model that was trained
@@ -109,15 +112,16 @@ def recognise_model(weights: Weights) -> MaskRCNNConfig:
         )
     num_classes = heads.num_classes(weights.tensors)
     if num_classes < 1:
-        raise InputError(f"{weights.where}: the class logits of the box head are missing")
+        raise InputError(f"{weights.where}: the class logits are missing")
     try:
-        return _model(weights, num_classes)
+        recognise = _solov2 if heads.is_dense(weights.tensors) else _mask_rcnn
+        return recognise(weights, num_classes)
     except KeyError as missing:
         name = weights.their_name(missing.args[0])
         raise InputError(f"{weights.where}: tensor {name!r} is missing") from None
 
 
-def _model(weights: Weights, num_classes: int) -> MaskRCNNConfig:
+def _mask_rcnn(weights: Weights, num_classes: int) -> MaskRCNNConfig:
     tensors = weights.tensors
     num_stages = max(heads.num_stages(tensors, "box"), heads.num_stages(tensors, "mask"))
     standard = _CASCADES if num_stages else _MODELS
@@ -147,6 +151,24 @@ def _model(weights: Weights, num_classes: int) -> MaskRCNNConfig:
     )
     neck = dataclasses.replace(model.neck, channels=channels)
     return dataclasses.replace(model, neck=neck, roi=roi)
+
+
+def _solov2(weights: Weights, num_classes: int) -> SOLOv2Config:
+    tensors = weights.tensors
+    model = _SOLOV2[weights.naming.system](num_classes=num_classes, backbone=_resnet(weights))
+    blocks = [name for name in tensors if re.fullmatch(r"head/class_block\d+/conv/kernel", name)]
+    head = dataclasses.replace(
+        model.head,
+        num_convs=len(blocks),
+        channels=tensors["head/classes/kernel"].shape[-2],
+    )
+    mask_features = dataclasses.replace(
+        model.mask_features,
+        channels=tensors["mask_features/predictor/conv/kernel"].shape[-2],
+        outputs=tensors["mask_features/predictor/conv/kernel"].shape[-1],
+    )
+    neck = dataclasses.replace(model.neck, channels=tensors["neck/output2/kernel"].shape[-1])
+    return dataclasses.replace(model, neck=neck, head=head, mask_features=mask_features)
 
 
 def _cascade(
@@ -245,12 +267,13 @@ _SHOWN_BY_ARRAYS = (
     *("roi.box.hidden", "roi.box.class_agnostic", "roi.pooling.output_size", "neck.channels"),
     *("roi.mask.num_convs", "roi.mask.channels", "roi.mask.class_agnostic"),
     *("roi.mask.hidden", "roi.semantic"),
+    *("head.num_convs", "head.channels", "mask_features.channels", "mask_features.outputs"),
 )
 # What matters to the weights of a backbone alone.
 _OF_BACKBONES = ("pixels.", "backbone.stride_in_1x1")
 
 
-def import_notes(weights: Weights, model: MaskRCNNConfig) -> list[str]:
+def import_notes(weights: Weights, model: AnyDetectorConfig) -> list[str]:
     """A line for each option by which ``model`` departs from what the weights were made for."""
     made_for, options = _made_for(weights, model)
     if made_for is None:
@@ -262,10 +285,13 @@ def import_notes(weights: Weights, model: MaskRCNNConfig) -> list[str]:
     ]
 
 
-def export_notes(model: MaskRCNNConfig, naming: Naming) -> list[str]:
+def export_notes(model: AnyDetectorConfig, naming: Naming) -> list[str]:
     """A line for each option by which ``model`` departs from the standard of a system."""
-    kinds = {CascadeRoIHeadConfig: _CASCADES, HTCRoIHeadConfig: _HYBRIDS}
-    models = kinds.get(type(model.roi), _MODELS)
+    if isinstance(model, SOLOv2Config):
+        models = _SOLOV2
+    else:
+        kinds = {CascadeRoIHeadConfig: _CASCADES, HTCRoIHeadConfig: _HYBRIDS}
+        models = kinds.get(type(model.roi), _MODELS)
     if naming.system not in models:
         return []
     standard = models[naming.system](num_classes=model.num_classes, backbone=model.backbone)
@@ -277,8 +303,8 @@ def export_notes(model: MaskRCNNConfig, naming: Naming) -> list[str]:
 
 
 def _made_for(
-    weights: Weights, model: MaskRCNNConfig
-) -> tuple[MaskRCNNConfig | None, tuple[str, ...]]:
+    weights: Weights, model: AnyDetectorConfig
+) -> tuple[AnyDetectorConfig | None, tuple[str, ...]]:
     """The model that the weights tell of, and how the options begin that they are sure of."""
     if weights.run is not None:
         return weights.run.config.model, _OF_BACKBONES if weights.only_backbone else ("",)
@@ -298,7 +324,7 @@ def _made_for(
     return standards[weights.naming.system](backbone=model.backbone), options
 
 
-def _semantic_differences(a: MaskRCNNConfig, b: MaskRCNNConfig) -> list[tuple[str, Any, Any]]:
+def _semantic_differences(a: AnyDetectorConfig, b: AnyDetectorConfig) -> list[tuple[str, Any, Any]]:
     a, b = _wrapped_like(a, b), _wrapped_like(b, a)
     return [
         difference
@@ -307,8 +333,10 @@ def _semantic_differences(a: MaskRCNNConfig, b: MaskRCNNConfig) -> list[tuple[st
     ]
 
 
-def _wrapped_like(model: MaskRCNNConfig, other: MaskRCNNConfig) -> MaskRCNNConfig:
+def _wrapped_like(model: AnyDetectorConfig, other: AnyDetectorConfig) -> AnyDetectorConfig:
     """With masks that are judged if those of ``other`` are, which alone changes no box or mask."""
+    if not (isinstance(model, MaskRCNNConfig) and isinstance(other, MaskRCNNConfig)):
+        return model
     mask = model.roi.mask
     if mask is None or isinstance(mask, MaskScoringConfig):
         return model

@@ -1,5 +1,7 @@
 """Loss formulas. Each returns a sum and a count, which are divided once, over the global batch."""
 
+from maskrcnn_jax.losses.dice import dice
+from maskrcnn_jax.losses.focal import focal
 from maskrcnn_jax.losses.smooth_dice import smooth_dice
 from maskrcnn_jax.losses.terms import (
     LossTerm,
@@ -13,6 +15,8 @@ from maskrcnn_jax.losses.terms import (
 __all__ = [
     "LossTerm",
     "binary_cross_entropy",
+    "dice",
+    "focal",
     "generalised_cross_entropy",
     "smooth_dice",
     "smooth_l1",

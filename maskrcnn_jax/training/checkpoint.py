@@ -34,7 +34,7 @@ _FIXED = ("model", "data", "input", "optimizer.ema_decay", "run.seed")
 _FREE = (
     *("data.root", "data.cache_dir", "input.num_workers", "input.num_threads"),
     *("input.eval_batch_size", "input.eval_short_side"),
-    *("model.rpn.test_proposals", "model.roi.detections"),
+    *("model.rpn.test_proposals", "model.roi.detections", "model.detections"),
     *("model.precision", "model.backbone.remat"),
 )
 

@@ -62,6 +62,7 @@ def weights_of_shapes(shapes):
             "mmdet_htc_without_semantic_r50_fpn_1x",
             "mmdetection_htc_without_semantic_r50_fpn_1x",
         ),
+        ("mmdet_solov2_r50_fpn_1x", "mmdetection_solov2_r50_fpn_1x"),
     ],
 )
 def test_real_models_are_recognised_as_their_presets(shared, golden, preset):

@@ -25,8 +25,10 @@ from typing import Any
 import numpy as np
 from numpy.lib.npyio import NpzFile
 
+from maskrcnn_jax.detectors import AnyDetectorConfig
 from maskrcnn_jax.errors import InputError
-from maskrcnn_jax.maskrcnn import SIZE_MULTIPLE, MaskRCNNConfig, PixelConfig
+from maskrcnn_jax.maskrcnn import SIZE_MULTIPLE, MaskRCNNConfig
+from maskrcnn_jax.pixels import PixelConfig
 from maskrcnn_jax.structures import Batch, GroundTruth
 from tests.parity.ours import sampling_everything
 
@@ -80,7 +82,7 @@ def is_training(golden: Golden) -> bool:
     return any(name.startswith("loss_") for name in golden)
 
 
-def adapted(config: MaskRCNNConfig, golden: Golden) -> MaskRCNNConfig:
+def adapted(config: AnyDetectorConfig, golden: Golden) -> AnyDetectorConfig:
     """The config with what belongs to the golden rather than to the model."""
     if "input_is_rgb" in golden:
         pixels = PixelConfig(
@@ -89,7 +91,7 @@ def adapted(config: MaskRCNNConfig, golden: Golden) -> MaskRCNNConfig:
             std=tuple(golden["std"].tolist()),
         )
         return dataclasses.replace(config, pixels=pixels)
-    if is_training(golden):
+    if is_training(golden) and isinstance(config, MaskRCNNConfig):
         return sampling_everything(
             config,
             num_proposals=_NUM_TRAIN_PROPOSALS,

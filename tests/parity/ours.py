@@ -11,6 +11,7 @@ from flax.traverse_util import flatten_dict
 
 from maskrcnn_jax.convert.loading import load_weights
 from maskrcnn_jax.convert.weights import Weights
+from maskrcnn_jax.detectors import AnyDetectorConfig
 from maskrcnn_jax.maskrcnn import MaskRCNNConfig
 from maskrcnn_jax.structures import Batch, Detections, Proposals
 from maskrcnn_jax.training.state import initial_variables, merge, split
@@ -34,14 +35,14 @@ class Gradients(NamedTuple):
     gradients: dict[str, np.ndarray]
 
 
-def load(weights: Weights, *, config: MaskRCNNConfig) -> Any:
+def load(weights: Weights, *, config: AnyDetectorConfig) -> Any:
     """The detector's variables with these weights, float64; all of them must find a place."""
     template = jax.eval_shape(functools.partial(initial_variables, config.build(), seed=0))
     with jax.enable_x64(True):
         return load_weights(template, weights, backbone_norm=config.backbone.norm)
 
 
-def predict(variables: Any, batch: Batch, *, config: MaskRCNNConfig) -> Prediction:
+def predict(variables: Any, batch: Batch, *, config: AnyDetectorConfig) -> Prediction:
     """Every stage of the inference on a batch of one image."""
     with jax.enable_x64(True):
         detections, stages = jax.tree.map(
@@ -55,7 +56,7 @@ def predict(variables: Any, batch: Batch, *, config: MaskRCNNConfig) -> Predicti
     )
 
 
-def gradients(variables: Any, batch: Batch, *, config: MaskRCNNConfig) -> Gradients:
+def gradients(variables: Any, batch: Batch, *, config: AnyDetectorConfig) -> Gradients:
     """Losses and gradients of a batch."""
     with jax.enable_x64(True):
         losses, trained = _losses_and_gradients(variables, batch, config=config)
@@ -89,7 +90,7 @@ def sampling_everything(
 
 
 @functools.partial(jax.jit, static_argnames="config")
-def _predict(variables: Any, batch: Batch, *, config: MaskRCNNConfig) -> Any:
+def _predict(variables: Any, batch: Batch, *, config: AnyDetectorConfig) -> Any:
     def is_stage(module: nn.Module, method: str) -> bool:
         return (module.name, method) in _STAGES
 
@@ -108,7 +109,7 @@ def _predict(variables: Any, batch: Batch, *, config: MaskRCNNConfig) -> Any:
 
 
 @functools.partial(jax.jit, static_argnames="config")
-def _losses_and_gradients(variables: Any, batch: Batch, *, config: MaskRCNNConfig) -> Any:
+def _losses_and_gradients(variables: Any, batch: Batch, *, config: AnyDetectorConfig) -> Any:
     params, constants = split(variables, config.frozen_modules())
     keys = jax.random.split(jax.random.key(0), batch.valid.shape[0])
 

@@ -8,6 +8,7 @@ positive where valid, and one key for each image, and returns ``MaskLosses``;
 from typing import TypeAlias
 
 from maskrcnn_jax.roi.mask.boundary import BoundaryMaskHeadConfig
+from maskrcnn_jax.roi.mask.dynamic import DynamicMaskHeadConfig
 from maskrcnn_jax.roi.mask.fcn import FCNMaskHeadConfig
 from maskrcnn_jax.roi.mask.losses import MaskLosses
 from maskrcnn_jax.roi.mask.scoring import MaskScoringConfig
@@ -18,6 +19,7 @@ AnyMaskHeadConfig: TypeAlias = UnwrappedMaskHeadConfig | MaskScoringConfig
 __all__ = [
     "AnyMaskHeadConfig",
     "BoundaryMaskHeadConfig",
+    "DynamicMaskHeadConfig",
     "FCNMaskHeadConfig",
     "MaskLosses",
     "MaskScoringConfig",

@@ -6,6 +6,9 @@ Add the config of a new head here.
 from typing import TypeAlias
 
 from maskrcnn_jax.roi.mask.boundary import BoundaryMaskHeadConfig
+from maskrcnn_jax.roi.mask.dynamic import DynamicMaskHeadConfig
 from maskrcnn_jax.roi.mask.fcn import FCNMaskHeadConfig
 
-UnwrappedMaskHeadConfig: TypeAlias = FCNMaskHeadConfig | BoundaryMaskHeadConfig
+UnwrappedMaskHeadConfig: TypeAlias = (
+    FCNMaskHeadConfig | BoundaryMaskHeadConfig | DynamicMaskHeadConfig
+)

@@ -1,0 +1,14 @@
+"""The detectors. Each has the verbs ``loss(batch, keys)`` and ``predict(batch)``.
+
+Their configs say what the scripts have to know: ``num_classes``, ``backbone``, ``has_masks``,
+``paste``, ``frozen_modules()``.
+"""
+
+from typing import TypeAlias
+
+from maskrcnn_jax.maskrcnn import MaskRCNNConfig
+from maskrcnn_jax.solov2 import SOLOv2Config
+
+AnyDetectorConfig: TypeAlias = MaskRCNNConfig | SOLOv2Config
+
+__all__ = ["AnyDetectorConfig", "MaskRCNNConfig", "SOLOv2Config"]

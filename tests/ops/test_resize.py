@@ -1,0 +1,36 @@
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from maskrcnn_jax.ops.resize import resize, with_coordinates
+
+
+def slow(x, size):
+    """Bilinear at the centres of the new pixels, positions limited to the centres of the old."""
+    height, width = x.shape[:2]
+    out = np.zeros((*size, x.shape[2]))
+    for i in range(size[0]):
+        for j in range(size[1]):
+            y = np.clip((i + 0.5) * height / size[0] - 0.5, 0, height - 1)
+            z = np.clip((j + 0.5) * width / size[1] - 0.5, 0, width - 1)
+            top, left = int(y), int(z)
+            below, right = min(top + 1, height - 1), min(left + 1, width - 1)
+            up = (1 - (z - left)) * x[top, left] + (z - left) * x[top, right]
+            down = (1 - (z - left)) * x[below, left] + (z - left) * x[below, right]
+            out[i, j] = (1 - (y - top)) * up + (y - top) * down
+    return out
+
+
+@pytest.mark.parametrize("size", [(10, 14), (3, 4), (5, 20), (2, 7)])
+def test_pixels_are_those_of_the_slow_loop(size):
+    x = np.random.default_rng(0).normal(size=(5, 7, 2))
+    found = resize(jnp.asarray(x, jnp.float32)[None], size)[0]
+    np.testing.assert_allclose(found, slow(x, size), atol=1e-5)
+
+
+def test_coordinates_go_from_corner_to_corner():
+    x = with_coordinates(jnp.zeros((2, 3, 5, 4)))
+    assert x.shape == (2, 3, 5, 6)
+    np.testing.assert_allclose(x[1, 1, :, 4], [-1, -0.5, 0, 0.5, 1])
+    np.testing.assert_allclose(x[1, :, 2, 5], [-1, 0, 1])
+    assert not x[..., :4].any()
