@@ -17,6 +17,12 @@ from maskrcnn_jax.norms import BatchNormConfig, FrozenBatchNormConfig
 from maskrcnn_jax.roi.box_head import BoxHeadConfig
 from maskrcnn_jax.roi.detections import DetectionConfig
 from maskrcnn_jax.roi.mask.fcn import FCNMaskHeadConfig
+from maskrcnn_jax.roi.mask.point_heads import CoarseHeadConfig, PointHeadConfig
+from maskrcnn_jax.roi.mask.point_rend import (
+    PointRendMaskHeadConfig,
+    PointSamplingConfig,
+    SubdivisionConfig,
+)
 from maskrcnn_jax.roi.pooling import RoIAlignConfig
 from maskrcnn_jax.roi.sampling import RoISamplingConfig
 from maskrcnn_jax.roi.standard import StandardRoIHeadConfig
@@ -85,6 +91,16 @@ def as_cascade(config: MaskRCNNConfig, peer: ModuleType) -> MaskRCNNConfig:
         box=dataclasses.replace(roi.box, hidden=config.roi.box.hidden),
     )
     return dataclasses.replace(config, roi=roi)
+
+
+def point_rend() -> PointRendMaskHeadConfig:
+    """PointRend from 3x3 over a whole grid of 6x6 to masks of 12x12."""
+    return PointRendMaskHeadConfig(
+        coarse=CoarseHeadConfig(side=3, channels=8, hidden=16),
+        point=PointHeadConfig(num_layers=2, channels=8),
+        sampling=PointSamplingConfig(num_points=12),
+        subdivision=SubdivisionConfig(steps=2, num_points=40),
+    )
 
 
 def variables_like(init: Callable[..., Any], *args, seed: int = 0) -> Any:

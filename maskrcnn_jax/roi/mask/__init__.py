@@ -9,7 +9,8 @@ from typing import TypeAlias
 
 from maskrcnn_jax.roi.mask.fcn import FCNMaskHeadConfig
 from maskrcnn_jax.roi.mask.losses import MaskLosses
+from maskrcnn_jax.roi.mask.point_rend import PointRendMaskHeadConfig
 
-AnyMaskHeadConfig: TypeAlias = FCNMaskHeadConfig
+AnyMaskHeadConfig: TypeAlias = FCNMaskHeadConfig | PointRendMaskHeadConfig
 
-__all__ = ["AnyMaskHeadConfig", "FCNMaskHeadConfig", "MaskLosses"]
+__all__ = ["AnyMaskHeadConfig", "FCNMaskHeadConfig", "MaskLosses", "PointRendMaskHeadConfig"]
