@@ -13,6 +13,7 @@ import configs
 from maskrcnn_jax.errors import InputError
 from maskrcnn_jax.experiment import ExperimentConfig
 from maskrcnn_jax.roi.cascade import CascadeRoIHeadConfig
+from maskrcnn_jax.roi.mask import PointRendMaskHeadConfig
 from maskrcnn_jax.serialization import from_json, to_json
 from maskrcnn_jax.structures import abstract_batch
 from maskrcnn_jax.training.state import count_parameters, create_state
@@ -42,12 +43,20 @@ def _outputs(model_config, verb, padded_size, mask_size):
 def roi_losses(roi):
     """Names of the losses of the second stage."""
     boxes, masks = ["roi_class", "roi_box"], [] if roi.mask is None else ["roi_mask"]
+    if isinstance(roi.mask, PointRendMaskHeadConfig):
+        masks.append("roi_mask_point")
     if isinstance(roi, CascadeRoIHeadConfig):
         num_stages = len(roi.stages)
         boxes = [f"{name}_{stage}" for name in boxes for stage in range(num_stages)]
         num_masks = num_stages if roi.resample else 1
         masks = [f"{name}_{stage}" for name in masks for stage in range(num_masks)]
     return {*boxes, *masks}
+
+
+def mask_side(mask):
+    if mask is None:
+        return 0
+    return mask.side if isinstance(mask, PointRendMaskHeadConfig) else 2 * mask.pooling.output_size
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -58,7 +67,7 @@ def test_loss_and_predict_work_at_a_padded_size(name):
     assert all(x.shape == () for x in jax.tree.leaves(losses))
     found, _ = outputs(name, "predict")
     num_detections = config.model.roi.detections.max_detections
-    side = 0 if config.model.roi.mask is None else 2 * config.model.roi.mask.pooling.output_size
+    side = mask_side(config.model.roi.mask)
     assert found.masks.shape == (1, num_detections, side, side)
 
 

@@ -21,9 +21,15 @@ Tensors = dict[str, np.ndarray]
 _LOGITS = {"roi/box_head/classes": 1}
 _REFINEMENTS = {"roi/box_head/deltas": 4, "roi/mask_head/predictor": 1}
 _CLASS_LAYERS = _LOGITS | _REFINEMENTS
+# PointRend: the outputs go through the rows of one class before the next; every layer of the point
+# head has an input for each class.
+_COARSE_MASKS, _POINT_HEAD = "roi/mask_head/coarse/predictor", "roi/mask_head/point"
 
-_FIRST_LINEAR = "roi/box_head/fc1/kernel"
-_PYRAMID = ("neck/output2/kernel", "rpn/head/conv/kernel")
+# The first linear layer after pooling, and arrays with as many outputs as it has channels.
+_FIRST_LINEAR = {
+    "roi/box_head/fc1/kernel": ("neck/output2/kernel", "rpn/head/conv/kernel"),
+    "roi/mask_head/coarse/fc1/kernel": ("roi/mask_head/coarse/conv/kernel",),
+}
 
 
 def channels_last(tensors: Mapping[str, np.ndarray]) -> Tensors:
@@ -45,16 +51,17 @@ def _reorder_first_linear(
     unflatten: Callable[[np.ndarray, int, int], np.ndarray],
     order: tuple[int, int, int],
 ) -> Tensors:
-    channels = next((tensors[name].shape[-1] for name in _PYRAMID if name in tensors), 0)
+    outputs = {_of_any_stage(name): x.shape[-1] for name, x in tensors.items() if x.ndim}
     reordered = dict(tensors)
     for name, kernel in tensors.items():
-        if _of_any_stage(name) != _FIRST_LINEAR:
+        if (before := _FIRST_LINEAR.get(_of_any_stage(name))) is None:
             continue
+        channels = next((outputs[other] for other in before if other in outputs), 0)
         side = round((kernel.shape[0] / channels) ** 0.5) if channels else 0
         if side**2 * channels != kernel.shape[0]:
             raise InputError(
-                f"the first linear layer of the box head has {kernel.shape[0]} inputs, which is no "
-                f"square of {channels} channels (the outputs of {' or '.join(_PYRAMID)})"
+                f"the first linear layer {name} has {kernel.shape[0]} inputs, which is no "
+                f"square of {channels} channels (the outputs of {' or '.join(before)})"
             )
         ordered = unflatten(kernel, channels, side).transpose(*order, 3)
         reordered[name] = ordered.reshape(kernel.shape)
@@ -93,14 +100,21 @@ def like(tensors: Mapping[str, np.ndarray], model: Mapping[str, Any]) -> Tensors
 
 
 def class_layers(tensors: Mapping[str, Any]) -> frozenset[str]:
-    """Names of the arrays with outputs for each class. A cascade refines one box for all."""
+    """Names of the arrays with outputs for each class. A cascade refines one box for all.
+
+    Of PointRend's point head that is all.
+    """
     k = num_classes(tensors)
     return frozenset(
         name
         for name, x in tensors.items()
-        if (width := _CLASS_LAYERS.get(_layer(name)))
-        and (k == 1 or x.shape[-1] > width)
-        and not re.fullmatch(r"roi/box_heads_\d+/deltas", name.rpartition("/")[0])
+        if (
+            (width := _CLASS_LAYERS.get(_layer(name)))
+            and (k == 1 or x.shape[-1] > width)
+            and not re.fullmatch(r"roi/box_heads_\d+/deltas", name.rpartition("/")[0])
+        )
+        or _layer(name) == _COARSE_MASKS
+        or _layer(name).startswith(f"{_POINT_HEAD}/")
     )
 
 

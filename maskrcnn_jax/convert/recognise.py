@@ -9,6 +9,7 @@ from typing import Any, Literal
 from maskrcnn_jax.backbones.resnet import BLOCKS, STAGES, ResNetConfig
 from maskrcnn_jax.convert import detectron2, heads, mmdetection, torchvision
 from maskrcnn_jax.convert.naming import Naming
+from maskrcnn_jax.convert.point_rend import is_point_rend, recognise_point_rend
 from maskrcnn_jax.convert.weights import Weights
 from maskrcnn_jax.data.annotations import read_categories
 from maskrcnn_jax.data.category_labels import categories_by_id
@@ -19,7 +20,8 @@ from maskrcnn_jax.errors import InputError
 from maskrcnn_jax.experiment import ExperimentConfig
 from maskrcnn_jax.maskrcnn import MaskRCNNConfig
 from maskrcnn_jax.roi.cascade import CascadeRoIHeadConfig
-from maskrcnn_jax.roi.mask.fcn import FCNMaskHeadConfig
+from maskrcnn_jax.roi.mask import AnyMaskHeadConfig
+from maskrcnn_jax.roi.mask.point_rend import PointRendMaskHeadConfig
 from maskrcnn_jax.serialization import differences, to_json
 from maskrcnn_jax.training.checkpoint import Run
 from maskrcnn_jax.training.optimizer import ScheduleConfig, SGDConfig
@@ -32,6 +34,10 @@ _MODELS = {
 _CASCADES = {
     detectron2.NAMING.system: detectron2.cascade_model,
     mmdetection.NAMING.system: mmdetection.cascade_model,
+}
+_POINT_RENDS = {
+    detectron2.NAMING.system: detectron2.point_rend_model,
+    mmdetection.NAMING.system: mmdetection.point_rend_model,
 }
 
 
@@ -110,7 +116,8 @@ def recognise_model(weights: Weights) -> MaskRCNNConfig:
 def _model(weights: Weights, num_classes: int) -> MaskRCNNConfig:
     tensors = weights.tensors
     num_stages = max(heads.num_stages(tensors, "box"), heads.num_stages(tensors, "mask"))
-    standard = _CASCADES if num_stages else _MODELS
+    plain = _POINT_RENDS if is_point_rend(tensors, _first_head(weights, "mask")) else _MODELS
+    standard = _CASCADES if num_stages else plain
     model = standard[weights.naming.system](num_classes=num_classes, backbone=_resnet(weights))
     head = _first_head(weights, "box")
     num_deltas = tensors[f"{head}/deltas/bias"].size
@@ -171,11 +178,13 @@ def _resnet(weights: Weights) -> ResNetConfig:
     )
 
 
-def _mask_head(standard: FCNMaskHeadConfig | None, weights: Weights) -> FCNMaskHeadConfig | None:
+def _mask_head(standard: AnyMaskHeadConfig | None, weights: Weights) -> AnyMaskHeadConfig | None:
     head = _first_head(weights, "mask")
     names = [name for name in weights.tensors if name.startswith(f"{head}/")]
     if not names or standard is None:
         return None
+    if is_point_rend(names, head):
+        return recognise_point_rend(standard, weights.tensors, head)
     outputs = weights.tensors[f"{head}/predictor/kernel"].shape[-1]
     return dataclasses.replace(
         standard,
@@ -195,11 +204,13 @@ _NOT_SEMANTIC = (
     *("backbone.frozen_stages", "rpn.sampling", "rpn.train_proposals", "rpn.smooth_l1_beta"),
     *("rpn.divided_by", "roi.sampling", "roi.box.smooth_l1_beta", "roi.box.background_deltas"),
     *("roi.mask.targets", "roi.mask.background_mask", "roi.gradient_scale", "num_classes"),
+    *("roi.mask.sampling", "roi.mask.subdivision.points_in_float32"),
     *("precision", "backbone.remat"),
 )
 _SHOWN_BY_ARRAYS = (
     *("roi.box.hidden", "roi.box.class_agnostic", "roi.pooling.output_size", "neck.channels"),
     *("roi.mask.num_convs", "roi.mask.channels", "roi.mask.class_agnostic"),
+    *("roi.mask.coarse.", "roi.mask.point."),
 )
 # What matters to the weights of a backbone alone.
 _OF_BACKBONES = ("pixels.", "backbone.stride_in_1x1")
@@ -219,7 +230,8 @@ def import_notes(weights: Weights, model: MaskRCNNConfig) -> list[str]:
 
 def export_notes(model: MaskRCNNConfig, naming: Naming) -> list[str]:
     """A line for each option by which ``model`` departs from the standard of a system."""
-    models = _CASCADES if isinstance(model.roi, CascadeRoIHeadConfig) else _MODELS
+    plain = _POINT_RENDS if isinstance(model.roi.mask, PointRendMaskHeadConfig) else _MODELS
+    models = _CASCADES if isinstance(model.roi, CascadeRoIHeadConfig) else plain
     if naming.system not in models:
         return []
     standard = models[naming.system](num_classes=model.num_classes, backbone=model.backbone)

@@ -12,9 +12,10 @@ from maskrcnn_jax.convert.weights import NAMINGS
 from maskrcnn_jax.maskrcnn import MaskRCNNConfig
 from maskrcnn_jax.roi.mask.fcn import FCNMaskHeadConfig
 from maskrcnn_jax.training.state import initial_variables
-from tests.tiny import as_cascade, tiny_config
+from tests.tiny import as_cascade, point_rend, tiny_config
 
 CASCADES = ("detectron2", "mmdetection")  # systems that have them
+POINT_RENDS = CASCADES
 SYSTEMS = {module.NAMING.system: module for module in (detectron2, torchvision, mmdetection)}
 
 
@@ -34,6 +35,12 @@ def small_model(*, background: bool = False, class_agnostic: bool = False) -> Ma
 def small_cascade(system: str) -> MaskRCNNConfig:
     """Its parts in the cascade of a system."""
     return as_cascade(small_model(), SYSTEMS[system])
+
+
+def small_point_rend() -> MaskRCNNConfig:
+    """The small model with PointRend as its mask head."""
+    config = small_model()
+    return dataclasses.replace(config, roi=dataclasses.replace(config.roi, mask=point_rend()))
 
 
 def canonical(variables) -> dict[str, np.ndarray]:
