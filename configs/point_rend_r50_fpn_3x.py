@@ -16,7 +16,7 @@ from maskrcnn_jax.roi.standard import StandardRoIHeadConfig
 
 
 def point_rend_r50_fpn_3x() -> ExperimentConfig:
-    """The Mask R-CNN preset with Detectron2's PointRend as its mask head."""
+    """The Mask R-CNN preset with Detectron2's PointRend, trained on boxes of the box head."""
     base = mask_rcnn_r50_fpn_3x()
-    roi = StandardRoIHeadConfig(mask=PointRendMaskHeadConfig())
+    roi = StandardRoIHeadConfig(mask=PointRendMaskHeadConfig(), masks_on_refined_boxes=True)
     return dataclasses.replace(base, model=dataclasses.replace(base.model, roi=roi))

@@ -17,6 +17,7 @@ from maskrcnn_jax.convert.naming import (
 from maskrcnn_jax.maskrcnn import MaskRCNNConfig, PixelConfig
 from maskrcnn_jax.roi.cascade import CascadeRoIHeadConfig
 from maskrcnn_jax.roi.mask.point_rend import PointRendMaskHeadConfig
+from maskrcnn_jax.roi.standard import StandardRoIHeadConfig
 
 
 def _resnet(prefix: str) -> tuple[Rule, ...]:
@@ -164,5 +165,5 @@ def point_rend_model(
 ) -> MaskRCNNConfig:
     """PointRend as in Detectron2's ``pointrend_rcnn_R_50_FPN_3x_coco``."""
     plain = model(num_classes=num_classes, backbone=backbone)
-    roi = dataclasses.replace(plain.roi, mask=PointRendMaskHeadConfig())
+    roi = StandardRoIHeadConfig(mask=PointRendMaskHeadConfig(), masks_on_refined_boxes=True)
     return dataclasses.replace(plain, roi=roi)

@@ -205,6 +205,7 @@ _NOT_SEMANTIC = (
     *("rpn.divided_by", "roi.sampling", "roi.box.smooth_l1_beta", "roi.box.background_deltas"),
     *("roi.mask.targets", "roi.mask.background_mask", "roi.gradient_scale", "num_classes"),
     *("roi.mask.sampling", "roi.mask.subdivision.points_in_float32"),
+    *("roi.masks_on_refined_boxes",),
     *("precision", "backbone.remat"),
 )
 _SHOWN_BY_ARRAYS = (
