@@ -26,7 +26,9 @@ GOLDEN_CHECKS := \
   detectron2_mask_rcnn_R_50_FPN_3x_train:detectron2_r50_fpn_3x \
   mmdet_mask_rcnn_r50_fpn_1x:mmdetection_r50_fpn_1x \
   detectron2_cascade_mask_rcnn_R_50_FPN_3x:detectron2_cascade_r50_fpn_3x \
-  mmdet_cascade_mask_rcnn_r50_fpn_1x:mmdetection_cascade_r50_fpn_1x
+  mmdet_cascade_mask_rcnn_r50_fpn_1x:mmdetection_cascade_r50_fpn_1x \
+  detectron2_pointrend_R_50_FPN_3x:detectron2_point_rend_r50_fpn_3x \
+  mmdet_point_rend_r50_caffe_fpn_1x:mmdetection_point_rend_r50_caffe_fpn_1x
 
 # Against Detectron2's and MMDetection's goldens, where they are, and against torchvision itself:
 # 8 to 14 minutes on two cores.

@@ -24,6 +24,7 @@ def differences(folder, name, preset):
         ("mmdet_mask_rcnn_r50_fpn_1x", "mmdetection_r50_fpn_1x"),
         ("detectron2_cascade_mask_rcnn_R_50_FPN_3x", "detectron2_cascade_r50_fpn_3x"),
         ("mmdet_cascade_mask_rcnn_r50_fpn_1x", "mmdetection_cascade_r50_fpn_1x"),
+        ("detectron2_pointrend_R_50_FPN_3x", "detectron2_point_rend_r50_fpn_3x"),
     ],
 )
 def test_numbers_are_those_of_the_other_system(shared, name, preset):

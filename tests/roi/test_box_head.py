@@ -148,3 +148,5 @@ def test_positives_are_refined_by_the_deltas_of_their_true_classes(class_agnosti
         found.boxes[samples.valid], truth_boxes[samples.valid], rtol=1e-4, atol=1e-4
     )
     np.testing.assert_array_equal(found.labels, samples.labels)
+    gradient = jax.grad(lambda x: refined_positives(x, samples, config=config).boxes.sum())(deltas)
+    assert not gradient.any()
