@@ -23,6 +23,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
+from maskrcnn_jax.errors import InputError
 from maskrcnn_jax.losses import binary_cross_entropy
 from maskrcnn_jax.ops.point_sampling import (
     cell_centres,
@@ -51,6 +52,13 @@ class PointSamplingConfig:
     num_points: int = 196
     oversampling: int = 3
     importance: float = 0.75
+
+    def __post_init__(self):
+        if self.oversampling < 1 or not 0 <= self.importance <= 1:
+            raise InputError(
+                f"roi.mask.sampling: oversampling {self.oversampling} must be at least 1, and "
+                f"importance {self.importance} within 0 and 1"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
