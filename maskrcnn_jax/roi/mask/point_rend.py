@@ -7,9 +7,8 @@ It is trained at random points, most of them where the coarse mask is uncertain.
 point head predicts a regular grid, which is doubled in size again and again; its least certain
 points are predicted anew each time.
 
-Shapes: b images, s positives, d detections, n RoIs of all images, p points of a RoI, k side of the
-coarse mask, m side of the final mask, h w feature map size, l pixels of all feature maps, c
-channels, q classes.
+Shapes: b images, s RoIs of an image, n of all images, p points of a RoI, k side of the coarse mask,
+l pixels of all feature maps, c channels, q classes.
 """
 
 import dataclasses
