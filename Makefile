@@ -30,7 +30,9 @@ GOLDEN_CHECKS := \
   mmdet_ms_rcnn_r50_caffe_fpn_1x:mmdetection_ms_rcnn_r50_caffe_fpn_1x \
   mmdet_htc_without_semantic_r50_fpn_1x:mmdetection_htc_without_semantic_r50_fpn_1x \
   mmdet_htc_r50_fpn_1x:mmdetection_htc_r50_fpn_1x \
-  mmdet_solov2_r50_fpn_1x:mmdetection_solov2_r50_fpn_1x
+  mmdet_solov2_r50_fpn_1x:mmdetection_solov2_r50_fpn_1x \
+  detectron2_pointrend_R_50_FPN_3x:detectron2_point_rend_r50_fpn_3x \
+  mmdet_point_rend_r50_caffe_fpn_1x:mmdetection_point_rend_r50_caffe_fpn_1x
 
 # Against Detectron2's and MMDetection's goldens, where they are, and against torchvision itself:
 # 8 to 14 minutes on two cores.

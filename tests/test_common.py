@@ -18,6 +18,7 @@ from maskrcnn_jax.roi.mask import (
     BoundaryMaskHeadConfig,
     DynamicMaskHeadConfig,
     MaskScoringConfig,
+    PointRendMaskHeadConfig,
 )
 from maskrcnn_jax.serialization import from_json, to_json
 from maskrcnn_jax.solov2 import SOLOv2Config
@@ -80,6 +81,8 @@ def roi_losses(roi):
         masks.append("roi_boundary")
     if isinstance(roi.mask, DynamicMaskHeadConfig):
         masks.append("roi_mask_dice")
+    if isinstance(roi.mask, PointRendMaskHeadConfig):
+        masks.append("roi_mask_point")
     if isinstance(roi, CascadeRoIHeadConfig):
         num_stages = len(roi.stages)
         boxes = [f"{name}_{stage}" for name in boxes for stage in range(num_stages)]

@@ -18,6 +18,12 @@ from maskrcnn_jax.roi.box_head import BoxHeadConfig
 from maskrcnn_jax.roi.detections import DetectionConfig
 from maskrcnn_jax.roi.htc import HTCRoIHeadConfig
 from maskrcnn_jax.roi.mask.fcn import FCNMaskHeadConfig
+from maskrcnn_jax.roi.mask.point_heads import CoarseHeadConfig, PointHeadConfig
+from maskrcnn_jax.roi.mask.point_rend import (
+    PointRendMaskHeadConfig,
+    PointSamplingConfig,
+    SubdivisionConfig,
+)
 from maskrcnn_jax.roi.pooling import RoIAlignConfig
 from maskrcnn_jax.roi.sampling import RoISamplingConfig
 from maskrcnn_jax.roi.semantic import SemanticHeadConfig
@@ -98,6 +104,16 @@ def as_htc(config: MaskRCNNConfig) -> MaskRCNNConfig:
         semantic=SemanticHeadConfig(num_convs=1),
     )
     return dataclasses.replace(config, roi=roi)
+
+
+def point_rend() -> PointRendMaskHeadConfig:
+    """PointRend from 3x3 over a whole grid of 6x6 to masks of 12x12."""
+    return PointRendMaskHeadConfig(
+        coarse=CoarseHeadConfig(side=3, channels=8, hidden=16),
+        point=PointHeadConfig(num_layers=2, channels=8),
+        sampling=PointSamplingConfig(num_points=12),
+        subdivision=SubdivisionConfig(steps=2, num_points=40),
+    )
 
 
 def variables_like(init: Callable[..., Any], *args, seed: int = 0) -> Any:

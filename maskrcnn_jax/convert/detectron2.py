@@ -7,6 +7,7 @@ from maskrcnn_jax.convert.naming import (
     CONV,
     LINEAR,
     POINTWISE,
+    POINTWISE_1D,
     TRANSPOSED_CONV,
     Naming,
     Rule,
@@ -16,6 +17,8 @@ from maskrcnn_jax.convert.naming import (
 from maskrcnn_jax.maskrcnn import MaskRCNNConfig
 from maskrcnn_jax.pixels import PixelConfig
 from maskrcnn_jax.roi.cascade import CascadeRoIHeadConfig
+from maskrcnn_jax.roi.mask.point_rend import PointRendMaskHeadConfig
+from maskrcnn_jax.roi.standard import StandardRoIHeadConfig
 
 
 def _resnet(prefix: str) -> tuple[Rule, ...]:
@@ -43,6 +46,18 @@ def _box_head(stage: str, ours: str) -> tuple[Rule, ...]:
     )
 
 
+def _point_rend(coarse: str, point: str) -> tuple[Rule, ...]:
+    """The heads of PointRend (projects/PointRend) by the names of their modules."""
+    ours = "roi/mask_head"
+    return (
+        *weight_and_bias(f"{coarse}.reduce_spatial_dim_conv", f"{ours}/coarse/conv", CONV),
+        *weight_and_bias(f"{coarse}.fc{{n}}", f"{ours}/coarse/fc{{n}}", LINEAR),
+        *weight_and_bias(f"{coarse}.prediction", f"{ours}/coarse/predictor", LINEAR),
+        *weight_and_bias(f"{point}.fc{{n}}", f"{ours}/point/fc{{n}}", POINTWISE_1D),
+        *weight_and_bias(f"{point}.predictor", f"{ours}/point/predictor", POINTWISE_1D),
+    )
+
+
 NAMING = Naming(
     system="detectron2",
     rules=(
@@ -60,6 +75,13 @@ NAMING = Naming(
         *norm(f"{_MASK}.mask_fcn{{n}}.norm", "roi/mask_head/norm{n}"),
         *weight_and_bias(f"{_MASK}.deconv", "roi/mask_head/upsample", TRANSPOSED_CONV),
         *weight_and_bias(f"{_MASK}.predictor", "roi/mask_head/predictor", POINTWISE),
+        *_point_rend(f"{_MASK}.coarse_head", f"{_MASK}.point_head"),
+    ),
+    aliases=(
+        *_point_rend("roi_heads.mask_coarse_head", "roi_heads.mask_point_head"),
+        *weight_and_bias(
+            "roi_heads.mask_coarse_head.coarse_mask_fc{n}", "roi/mask_head/coarse/fc{n}", LINEAR
+        ),
     ),
     ignored=(
         *("pixel_mean", "pixel_std", r"proposal_generator\.anchor_generator\."),
@@ -137,3 +159,12 @@ def cascade_model(*, num_classes: int = 80, backbone: ResNetConfig | None = None
     proposals = dataclasses.replace(plain.rpn.train_proposals, after_nms=2000)
     rpn = dataclasses.replace(plain.rpn, train_proposals=proposals)
     return dataclasses.replace(plain, rpn=rpn, roi=CascadeRoIHeadConfig())
+
+
+def point_rend_model(
+    *, num_classes: int = 80, backbone: ResNetConfig | None = None
+) -> MaskRCNNConfig:
+    """PointRend as in Detectron2's ``pointrend_rcnn_R_50_FPN_3x_coco``."""
+    plain = model(num_classes=num_classes, backbone=backbone)
+    roi = StandardRoIHeadConfig(mask=PointRendMaskHeadConfig(), masks_on_refined_boxes=True)
+    return dataclasses.replace(plain, roi=roi)

@@ -29,12 +29,15 @@ _REFINEMENTS = {
 }
 _CLASS_LAYERS = _LOGITS | _REFINEMENTS
 _DENSE_LOGITS = "head/classes"  # of a detector without boxes: k outputs, no background
+# PointRend: the outputs go through the rows of one class before the next; every layer of the point
+# head has an input for each class.
+_COARSE_MASKS, _POINT_HEAD = "roi/mask_head/coarse/predictor", "roi/mask_head/point"
 
-_PYRAMID = ("neck/output2/kernel", "rpn/head/conv/kernel")
 # Linear layers that see flattened RoIs, and the layers one of which gives these their channels.
 _FIRST_LINEARS = {
-    "roi/box_head/fc1/kernel": _PYRAMID,
+    "roi/box_head/fc1/kernel": ("neck/output2/kernel", "rpn/head/conv/kernel"),
     "roi/mask_head/iou/fc1/kernel": ("roi/mask_head/iou/conv1/kernel",),
+    "roi/mask_head/coarse/fc1/kernel": ("roi/mask_head/coarse/conv/kernel",),
 }
 
 
@@ -106,14 +109,21 @@ def like(tensors: Mapping[str, np.ndarray], model: Mapping[str, Any]) -> Tensors
 
 
 def class_layers(tensors: Mapping[str, Any]) -> frozenset[str]:
-    """Names of the arrays with outputs for each class. A cascade refines one box for all."""
+    """Names of the arrays with outputs for each class. A cascade refines one box for all.
+
+    Of PointRend's point head that is all.
+    """
     k, widths = num_classes(tensors), _CLASS_LAYERS | {_SEMANTIC: 1, _DENSE_LOGITS: 1}
     return frozenset(
         name
         for name, x in tensors.items()
-        if (width := widths.get(_layer(name)))
-        and (k == 1 or x.shape[-1] > width)
-        and not re.fullmatch(r"roi/box_heads_\d+/deltas", name.rpartition("/")[0])
+        if (
+            (width := widths.get(_layer(name)))
+            and (k == 1 or x.shape[-1] > width)
+            and not re.fullmatch(r"roi/box_heads_\d+/deltas", name.rpartition("/")[0])
+        )
+        or _layer(name) == _COARSE_MASKS
+        or _layer(name).startswith(f"{_POINT_HEAD}/")
     )
 
 

@@ -7,6 +7,7 @@ from maskrcnn_jax.convert.naming import (
     CONV,
     LINEAR,
     POINTWISE,
+    POINTWISE_1D,
     TRANSPOSED_CONV,
     Naming,
     Rule,
@@ -21,6 +22,7 @@ from maskrcnn_jax.roi.box_head import BoxHeadConfig
 from maskrcnn_jax.roi.cascade import CascadeRoIHeadConfig
 from maskrcnn_jax.roi.detections import DetectionConfig
 from maskrcnn_jax.roi.htc import HTCRoIHeadConfig
+from maskrcnn_jax.roi.mask.point_rend import PointRendMaskHeadConfig, SubdivisionConfig
 from maskrcnn_jax.roi.mask.scoring import MaskScoringConfig
 from maskrcnn_jax.roi.semantic import SemanticHeadConfig
 from maskrcnn_jax.roi.semantic_targets import SemanticMapsConfig
@@ -94,6 +96,19 @@ def _solov2(theirs: str) -> tuple[Rule, ...]:
     )
 
 
+def _point_rend() -> tuple[Rule, ...]:
+    coarse, point, ours = _MASK, "roi_head.point_head", "roi/mask_head"
+    return (
+        *weight_and_bias(f"{coarse}.downsample_conv.conv", f"{ours}/coarse/conv", CONV),
+        *counted_from_zero(f"{coarse}.fcs.{{i}}", f"{ours}/coarse/fc{{i}}", LINEAR, ours_from=1),
+        *weight_and_bias(f"{coarse}.fc_logits", f"{ours}/coarse/predictor", LINEAR),
+        *counted_from_zero(
+            f"{point}.fcs.{{i}}.conv", f"{ours}/point/fc{{i}}", POINTWISE_1D, ours_from=1
+        ),
+        *weight_and_bias(f"{point}.fc_logits", f"{ours}/point/predictor", POINTWISE_1D),
+    )
+
+
 NAMING = Naming(
     system="mmdetection",
     rules=(
@@ -106,6 +121,7 @@ NAMING = Naming(
         *_box_head(_BOX, "roi/box_head"),
         *_mask_head(_MASK, "roi/mask_head"),
         *_mask_iou_head("roi_head.mask_iou_head", "roi/mask_head/iou"),
+        *_point_rend(),
         *_box_head(f"{_BOX}.{{stage}}", "roi/box_heads_{stage}"),
         *_mask_head(f"{_MASK}.{{stage}}", "roi/mask_heads_{stage}"),
         *weight_and_bias(f"{_MASK}.{{stage}}.conv_res.conv", "roi/mask_heads_{stage}/flow", CONV),
@@ -215,3 +231,13 @@ def solov2_model(*, num_classes: int = 80, backbone: ResNetConfig | None = None)
     """
     backbone = dataclasses.replace(backbone or ResNetConfig(), stride_in_1x1=False)
     return SOLOv2Config(num_classes=num_classes, backbone=backbone)
+
+
+def point_rend_model(
+    *, num_classes: int = 80, backbone: ResNetConfig | None = None
+) -> MaskRCNNConfig:
+    """PointRend as ``point-rend_r50-caffe_fpn_ms-1x``; all its models have a Caffe backbone."""
+    plain = model(num_classes=num_classes, backbone=backbone, caffe=True)
+    mask = PointRendMaskHeadConfig(subdivision=SubdivisionConfig(points_in_float32=False))
+    roi = dataclasses.replace(plain.roi, mask=mask)
+    return dataclasses.replace(plain, roi=roi)

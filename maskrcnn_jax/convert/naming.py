@@ -36,6 +36,7 @@ CONV = Layout(4, lambda x: x.transpose(2, 3, 1, 0), lambda x: x.transpose(3, 2, 
 TRANSPOSED_CONV = Layout(4, lambda x: x.transpose(2, 3, 0, 1), lambda x: x.transpose(2, 3, 0, 1))
 # A 1x1 convolution that is a dense layer here.
 POINTWISE = Layout(4, lambda x: x[:, :, 0, 0].T, lambda x: x.T[:, :, None, None])
+POINTWISE_1D = Layout(3, lambda x: x[:, :, 0].T, lambda x: x.T[:, :, None])
 
 
 _MASK_HEADS = {"one": "one mask head", "each": "a mask head in each stage"}

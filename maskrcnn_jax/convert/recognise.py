@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeVar
 from maskrcnn_jax.backbones.resnet import BLOCKS, STAGES, ResNetConfig
 from maskrcnn_jax.convert import detectron2, heads, mmdetection, torchvision
 from maskrcnn_jax.convert.naming import Naming
+from maskrcnn_jax.convert.point_rend import is_point_rend, recognise_point_rend
 from maskrcnn_jax.convert.weights import Weights
 from maskrcnn_jax.data.annotations import read_categories
 from maskrcnn_jax.data.category_labels import categories_by_id
@@ -25,6 +26,7 @@ from maskrcnn_jax.roi.mask import (
     AnyMaskHeadConfig,
     FCNMaskHeadConfig,
     MaskScoringConfig,
+    PointRendMaskHeadConfig,
     UnwrappedMaskHeadConfig,
 )
 from maskrcnn_jax.roi.semantic import SemanticHeadConfig
@@ -46,6 +48,10 @@ _CASCADES = {
 _ManyStages = TypeVar("_ManyStages", bound=CascadeRoIHeadConfig | HTCRoIHeadConfig)
 _HYBRIDS = {mmdetection.NAMING.system: mmdetection.htc_model}
 _SOLOV2 = {mmdetection.NAMING.system: mmdetection.solov2_model}
+_POINT_RENDS = {
+    detectron2.NAMING.system: detectron2.point_rend_model,
+    mmdetection.NAMING.system: mmdetection.point_rend_model,
+}
 
 
 def recognise_run(
@@ -124,7 +130,8 @@ def recognise_model(weights: Weights) -> AnyDetectorConfig:
 def _mask_rcnn(weights: Weights, num_classes: int) -> MaskRCNNConfig:
     tensors = weights.tensors
     num_stages = max(heads.num_stages(tensors, "box"), heads.num_stages(tensors, "mask"))
-    standard = _CASCADES if num_stages else _MODELS
+    plain = _POINT_RENDS if is_point_rend(tensors, _first_head(weights, "mask")) else _MODELS
+    standard = _CASCADES if num_stages else plain
     if heads.hybrid_parts(tensors):
         standard = _HYBRIDS
     model = standard[weights.naming.system](num_classes=num_classes, backbone=_resnet(weights))
@@ -226,6 +233,8 @@ def _unwrapped_mask_head(
     names = [name for name in weights.tensors if name.startswith(f"{head}/")]
     if not names or not isinstance(standard, FCNMaskHeadConfig):
         return None
+    if is_point_rend(names, head):
+        return recognise_point_rend(standard, weights.tensors, head)
     outputs = weights.tensors[f"{head}/predictor/kernel"].shape[-1]
     return dataclasses.replace(
         standard,
@@ -261,6 +270,8 @@ _NOT_SEMANTIC = (
     *("rpn.divided_by", "roi.sampling", "roi.box.smooth_l1_beta", "roi.box.background_deltas"),
     *("roi.mask.targets", "roi.mask.background_mask", "roi.gradient_scale", "num_classes"),
     *("roi.mask.loss", "roi.semantic.target", "roi.semantic.loss_weight"),
+    *("roi.mask.sampling", "roi.mask.subdivision.points_in_float32"),
+    *("roi.masks_on_refined_boxes",),
     *("precision", "backbone.remat"),
 )
 _SHOWN_BY_ARRAYS = (
@@ -268,6 +279,7 @@ _SHOWN_BY_ARRAYS = (
     *("roi.mask.num_convs", "roi.mask.channels", "roi.mask.class_agnostic"),
     *("roi.mask.hidden", "roi.semantic"),
     *("head.num_convs", "head.channels", "mask_features.channels", "mask_features.outputs"),
+    *("roi.mask.coarse.", "roi.mask.point."),
 )
 # What matters to the weights of a backbone alone.
 _OF_BACKBONES = ("pixels.", "backbone.stride_in_1x1")
@@ -290,8 +302,9 @@ def export_notes(model: AnyDetectorConfig, naming: Naming) -> list[str]:
     if isinstance(model, SOLOv2Config):
         models = _SOLOV2
     else:
+        plain = _POINT_RENDS if isinstance(model.roi.mask, PointRendMaskHeadConfig) else _MODELS
         kinds = {CascadeRoIHeadConfig: _CASCADES, HTCRoIHeadConfig: _HYBRIDS}
-        models = kinds.get(type(model.roi), _MODELS)
+        models = kinds.get(type(model.roi), plain)
     if naming.system not in models:
         return []
     standard = models[naming.system](num_classes=model.num_classes, backbone=model.backbone)

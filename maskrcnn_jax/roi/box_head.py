@@ -4,11 +4,13 @@ Shapes: n RoIs, o pooled side, c channels, k classes, k1 = k + 1 logits,
 r 4 * k deltas (4 if class-agnostic, 4 * k1 with those of the background).
 """
 
+import dataclasses
 from dataclasses import dataclass
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from maskrcnn_jax.layers import Dense, full_precision
 from maskrcnn_jax.losses import LossTerm, smooth_l1, softmax_cross_entropy
@@ -77,9 +79,7 @@ def box_losses(
     """
     labels, valid = samples.labels, samples.valid
     positive = valid & (labels < logits.shape[-1] - 1)
-    per_class = deltas.reshape(*deltas.shape[:-1], -1, 4)
-    which = jnp.where(positive & (per_class.shape[-2] > 1), labels, 0)
-    predicted = jnp.take_along_axis(per_class, which[..., None, None], axis=-2)[..., 0, :]
+    predicted = _of_true_classes(deltas, samples, positive)
     wanted = box_ops.encode(truth_boxes, samples.boxes, config.box_weights)
     regression = smooth_l1(
         predicted,
@@ -92,3 +92,23 @@ def box_losses(
         "roi_class": classification,
         "roi_box": LossTerm(regression.sum, classification.count),
     }
+
+
+def refined_positives(
+    deltas: Float[Array, "*n r"], positives: Samples, *, config: BoxHeadConfig
+) -> Samples:
+    """The positive samples with what the box head makes of their boxes, for the true classes.
+
+    As in Detectron2 (``predict_boxes_for_gt_classes``) they are not clipped, and no gradient flows
+    through them.
+    """
+    chosen = _of_true_classes(deltas, positives, positives.valid)
+    boxes = box_ops.decode(chosen, positives.boxes, config.box_weights)
+    return dataclasses.replace(positives, boxes=jax.lax.stop_gradient(boxes))
+
+
+def _of_true_classes(deltas: Array, samples: Samples, positive: Bool[Array, "*n"]) -> Array:
+    """The four deltas of each sample's class, or the only ones."""
+    per_class = deltas.reshape(*deltas.shape[:-1], -1, 4)
+    which = jnp.where(positive & (per_class.shape[-2] > 1), samples.labels, 0)
+    return jnp.take_along_axis(per_class, which[..., None, None], axis=-2)[..., 0, :]

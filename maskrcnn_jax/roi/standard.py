@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
 from maskrcnn_jax.losses import LossTerm
-from maskrcnn_jax.roi.box_head import BoxHeadConfig, box_losses
+from maskrcnn_jax.roi.box_head import BoxHeadConfig, box_losses, refined_positives
 from maskrcnn_jax.roi.detections import DetectionConfig, decode_boxes, detect
 from maskrcnn_jax.roi.mask import AnyMaskHeadConfig, FCNMaskHeadConfig
 from maskrcnn_jax.roi.pooling import PoolingConfig, RoIAlignConfig, pool
@@ -24,13 +24,18 @@ Features = Mapping[int, Float[Array, "b _ _ c"]]
 
 @dataclass(frozen=True, kw_only=True)
 class StandardRoIHeadConfig:
-    """``mask`` None leaves the mask branch out: a Faster R-CNN."""
+    """``mask`` None leaves the mask branch out: a Faster R-CNN.
+
+    With ``masks_on_refined_boxes`` the mask head is trained on what the box head makes of the
+    positive samples, as it is used (Detectron2's TRAIN_ON_PRED_BOXES, set for PointRend).
+    """
 
     sampling: RoISamplingConfig = field(default_factory=RoISamplingConfig)
     pooling: PoolingConfig = field(default_factory=lambda: RoIAlignConfig(output_size=7))
     box: BoxHeadConfig = field(default_factory=BoxHeadConfig)
     mask: AnyMaskHeadConfig | None = field(default_factory=FCNMaskHeadConfig)
     detections: DetectionConfig = field(default_factory=DetectionConfig)
+    masks_on_refined_boxes: bool = False
 
     def build(self, num_classes: int) -> "StandardRoIHead":
         return StandardRoIHead(self, num_classes)
@@ -71,6 +76,9 @@ class StandardRoIHead(nn.Module):
         if self.mask_head is None:
             return losses
         positives = only_positives(samples, num_classes=self.num_classes, config=config.sampling)
+        if config.masks_on_refined_boxes:
+            deltas = deltas[:, : positives.labels.shape[1]]
+            positives = refined_positives(deltas, positives, config=config.box)
         return losses | self.mask_head.loss(features, positives, truth, mask_keys).terms
 
     def predict(

@@ -13,9 +13,10 @@ from maskrcnn_jax.maskrcnn import MaskRCNNConfig
 from maskrcnn_jax.roi.mask.fcn import FCNMaskHeadConfig
 from maskrcnn_jax.roi.mask.scoring import MaskScoringConfig
 from maskrcnn_jax.training.state import initial_variables
-from tests.tiny import as_cascade, as_htc, tiny_config
+from tests.tiny import as_cascade, as_htc, point_rend, tiny_config
 
 CASCADES = ("detectron2", "mmdetection")  # systems that have them
+POINT_RENDS = CASCADES
 SYSTEMS = {module.NAMING.system: module for module in (detectron2, torchvision, mmdetection)}
 
 
@@ -48,6 +49,12 @@ def small_cascade(system: str) -> MaskRCNNConfig:
 def small_hybrid() -> MaskRCNNConfig:
     """Its parts in Hybrid Task Cascade."""
     return as_htc(small_model())
+
+
+def small_point_rend() -> MaskRCNNConfig:
+    """The small model with PointRend as its mask head."""
+    config = small_model()
+    return dataclasses.replace(config, roi=dataclasses.replace(config.roi, mask=point_rend()))
 
 
 def canonical(variables) -> dict[str, np.ndarray]:

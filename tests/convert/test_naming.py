@@ -10,12 +10,14 @@ from maskrcnn_jax.convert.weights import NAMINGS
 from maskrcnn_jax.errors import InputError
 from tests.convert.models import (
     CASCADES,
+    POINT_RENDS,
     SYSTEMS,
     canonical,
     random_variables,
     small_cascade,
     small_hybrid,
     small_model,
+    small_point_rend,
     small_scoring,
     state_dict,
 )
@@ -147,6 +149,39 @@ SCORING_NAMES = {
     "roi/mask_head/iou/fc2/bias": "roi_head.mask_iou_head.fcs.1.bias",
     "roi/mask_head/iou/predictor/kernel": "roi_head.mask_iou_head.fc_mask_iou.weight",
 }
+# Canonical name: Detectron2, MMDetection.
+POINT_REND_NAMES = {
+    "roi/mask_head/coarse/conv/kernel": (
+        "roi_heads.mask_head.coarse_head.reduce_spatial_dim_conv.weight",
+        "roi_head.mask_head.downsample_conv.conv.weight",
+    ),
+    "roi/mask_head/coarse/fc1/kernel": (
+        "roi_heads.mask_head.coarse_head.fc1.weight",
+        "roi_head.mask_head.fcs.0.weight",
+    ),
+    "roi/mask_head/coarse/fc2/bias": (
+        "roi_heads.mask_head.coarse_head.fc2.bias",
+        "roi_head.mask_head.fcs.1.bias",
+    ),
+    "roi/mask_head/coarse/predictor/bias": (
+        "roi_heads.mask_head.coarse_head.prediction.bias",
+        "roi_head.mask_head.fc_logits.bias",
+    ),
+    "roi/mask_head/point/fc3/kernel": (
+        "roi_heads.mask_head.point_head.fc3.weight",
+        "roi_head.point_head.fcs.2.conv.weight",
+    ),
+    "roi/mask_head/point/predictor/kernel": (
+        "roi_heads.mask_head.point_head.predictor.weight",
+        "roi_head.point_head.fc_logits.weight",
+    ),
+}
+OLDER_DETECTRON2 = {
+    "roi_heads.mask_coarse_head.reduce_spatial_dim_conv.bias": "roi/mask_head/coarse/conv/bias",
+    "roi_heads.mask_coarse_head.coarse_mask_fc1.weight": "roi/mask_head/coarse/fc1/kernel",
+    "roi_heads.mask_coarse_head.prediction.weight": "roi/mask_head/coarse/predictor/kernel",
+    "roi_heads.mask_point_head.fc2.bias": "roi/mask_head/point/fc2/bias",
+}
 OLDER_TORCHVISION = {
     "backbone.fpn.inner_blocks.1.weight": "neck/lateral3/kernel",
     "backbone.fpn.layer_blocks.3.bias": "neck/output5/bias",
@@ -177,11 +212,21 @@ def test_names_of_the_head_that_judges_masks(ours):
     assert mmdetection.NAMING.canonical_name(SCORING_NAMES[ours]) == ours
 
 
-@pytest.mark.parametrize("theirs", OLDER_TORCHVISION)
-def test_older_names_of_torchvision_are_read_but_not_written(theirs):
-    ours = OLDER_TORCHVISION[theirs]
-    assert torchvision.NAMING.canonical_name(theirs) == ours
-    assert torchvision.NAMING.their_name(ours) != theirs
+@pytest.mark.parametrize("ours", POINT_REND_NAMES)
+def test_names_of_point_rend(ours):
+    for module, theirs in zip((detectron2, mmdetection), POINT_REND_NAMES[ours], strict=True):
+        assert module.NAMING.canonical_name(theirs) == ours
+        assert module.NAMING.their_name(ours) == theirs
+    assert torchvision.NAMING.their_name(ours) is None
+
+
+@pytest.mark.parametrize(
+    ("module", "older"), [(torchvision, OLDER_TORCHVISION), (detectron2, OLDER_DETECTRON2)]
+)
+def test_older_names_are_read_but_not_written(module, older):
+    for theirs, ours in older.items():
+        assert module.NAMING.canonical_name(theirs) == ours
+        assert module.NAMING.their_name(ours) != theirs
 
 
 def test_names_of_imagenet_backbones():
@@ -222,12 +267,17 @@ def test_import_then_export_gives_the_same_bytes(system):
 
 
 @pytest.mark.parametrize(
-    ("system", "config"),
-    [*((system, small_cascade(system)) for system in CASCADES), ("mmdetection", small_hybrid())],
+    ("system", "model"),
+    [
+        *((system, small_cascade(system)) for system in CASCADES),
+        ("mmdetection", small_hybrid()),
+        *((system, small_point_rend()) for system in POINT_RENDS),
+    ],
+    ids=[*(f"{s}-cascade" for s in CASCADES), "hybrid", *(f"{s}-point-rend" for s in POINT_RENDS)],
 )
-def test_a_cascade_comes_in_and_goes_out_with_the_same_bytes(system, config):
+def test_a_variant_comes_in_and_goes_out_with_the_same_bytes(system, model):
     naming = SYSTEMS[system].NAMING
-    ours = canonical(random_variables(config))
+    ours = canonical(random_variables(model))
     theirs = naming.to_theirs(ours)
     assert len(theirs) == len(ours)
     back = naming.to_ours(theirs)
@@ -290,6 +340,8 @@ def test_a_system_without_hybrid_task_cascades_refuses_them(module, part):
         ("mmdet_cascade_mask_rcnn_r50_fpn_1x", mmdetection),
         ("mmdet_ms_rcnn_r50_caffe_fpn_1x", mmdetection),
         ("mmdet_htc_r50_fpn_1x", mmdetection),
+        ("detectron2_pointrend_R_50_FPN_3x", detectron2),
+        ("mmdet_point_rend_r50_caffe_fpn_1x", mmdetection),
     ],
 )
 def test_every_name_of_a_real_model_has_a_place(shared, golden, module):
@@ -349,6 +401,26 @@ def test_the_first_linear_layer_of_the_judge_has_the_channels_of_its_convolution
     )
     flat, theirs = (4 * 7 + 2) * 6 + 5, 5 * 49 + 4 * 7 + 2  # row 4, column 2, channel 5
     assert ours["roi/mask_head/iou/fc1/kernel"][flat, 8] == fc1[8, theirs]
+
+
+def test_layouts_of_point_rend():
+    """The convolution says how many channels the first linear layer's inputs have."""
+    rng = np.random.default_rng(0)
+    point, fc1 = rng.standard_normal((6, 11, 1)), rng.standard_normal((8, 5 * 9))
+    prediction = rng.standard_normal((3 * 9, 8))
+    ours = mmdetection.NAMING.to_ours(
+        {
+            "roi_head.mask_head.downsample_conv.conv.weight": np.ones((5, 4, 2, 2)),
+            "roi_head.mask_head.fcs.0.weight": fc1,
+            "roi_head.mask_head.fc_logits.weight": prediction,
+            "roi_head.point_head.fcs.1.conv.weight": point,
+        }
+    )
+    row, column, channel = 2, 1, 4
+    flat, theirs = (row * 3 + column) * 5 + channel, channel * 9 + row * 3 + column
+    assert ours["roi/mask_head/coarse/fc1/kernel"][flat, 7] == fc1[7, theirs]
+    assert ours["roi/mask_head/coarse/predictor/kernel"][7, 25] == prediction[25, 7]
+    assert ours["roi/mask_head/point/fc2/kernel"][10, 5] == point[5, 10, 0]
 
 
 def test_torchvision_has_the_background_first():
@@ -425,6 +497,11 @@ def test_a_tensor_under_two_names_is_refused():
     both["rpn.head.conv.0.0.weight"] = both["rpn.head.conv.weight"]
     with pytest.raises(InputError, match="twice"):
         torchvision.NAMING.to_ours(both)
+
+
+def test_torchvision_has_no_point_rend():
+    with pytest.raises(InputError, match="torchvision has no name for roi/mask_head/coarse"):
+        state_dict("torchvision", small_point_rend())
 
 
 def test_the_first_linear_layer_needs_the_number_of_channels():

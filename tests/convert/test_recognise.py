@@ -26,17 +26,20 @@ from maskrcnn_jax.files import write_json
 from maskrcnn_jax.roi.cascade import CascadeRoIHeadConfig
 from maskrcnn_jax.roi.htc import HTCRoIHeadConfig
 from maskrcnn_jax.roi.mask.fcn import FCNMaskHeadConfig
+from maskrcnn_jax.roi.mask.point_rend import PointRendMaskHeadConfig
 from maskrcnn_jax.roi.mask.scoring import MaskScoringConfig
 from maskrcnn_jax.roi.semantic_targets import ObjectMasksConfig, SemanticMapsConfig
 from maskrcnn_jax.training.state import initial_variables
 from tests.convert.models import (
     CASCADES,
+    POINT_RENDS,
     SYSTEMS,
     canonical,
     random_variables,
     small_cascade,
     small_hybrid,
     small_model,
+    small_point_rend,
     small_scoring,
     state_dict,
 )
@@ -63,6 +66,8 @@ def weights_of_shapes(shapes):
             "mmdetection_htc_without_semantic_r50_fpn_1x",
         ),
         ("mmdet_solov2_r50_fpn_1x", "mmdetection_solov2_r50_fpn_1x"),
+        ("detectron2_pointrend_R_50_FPN_3x", "detectron2_point_rend_r50_fpn_3x"),
+        ("mmdet_point_rend_r50_caffe_fpn_1x", "mmdetection_point_rend_r50_caffe_fpn_1x"),
     ],
 )
 def test_real_models_are_recognised_as_their_presets(shared, golden, preset):
@@ -194,6 +199,37 @@ def test_a_cascade_that_lacks_a_stage_in_between_is_one_of_all_stages():
         load_detector(weights, recognise_model(weights))
 
 
+@pytest.mark.parametrize("num_classes", [1, 3])
+@pytest.mark.parametrize("system", POINT_RENDS)
+def test_point_rend_is_recognised_with_the_shapes_of_its_heads(system, num_classes):
+    config = dataclasses.replace(small_point_rend(), num_classes=num_classes)
+    weights = from_state_dict(state_dict(system, config), where="some.pth")
+    model = recognise_model(weights)
+    standard = SYSTEMS[system].point_rend_model().roi.mask
+    small = config.roi.mask
+    assert model.roi.mask == dataclasses.replace(standard, coarse=small.coarse, point=small.point)
+    assert model.pixels.order == "bgr"  # MMDetection's, too
+    assert import_notes(weights, model) == []
+    assert load_detector(weights, model)
+
+
+def test_point_rend_in_a_cascade_is_recognised():
+    cascade = small_cascade("detectron2")
+    roi = dataclasses.replace(cascade.roi, mask=small_point_rend().roi.mask)
+    tensors = state_dict("detectron2", dataclasses.replace(cascade, roi=roi))
+    model = recognise_model(from_state_dict(tensors, where="some.pth"))
+    assert isinstance(model.roi, CascadeRoIHeadConfig)
+    assert isinstance(model.roi.mask, PointRendMaskHeadConfig)
+    assert model.roi.mask.coarse == roi.mask.coarse
+
+
+def test_a_point_rend_without_its_coarse_head_is_refused():
+    tensors = state_dict("detectron2", small_point_rend())
+    some = {name: x for name, x in tensors.items() if "coarse_head" not in name}
+    with pytest.raises(InputError, match=r"coarse_head\.prediction\.bias' is missing"):
+        recognise_model(from_state_dict(some, where="some.pkl"))
+
+
 def test_other_cascades_are_refused():
     tensors = state_dict("detectron2", small_cascade("detectron2"))
     tensors["roi_heads.box_predictor.0.bbox_pred.bias"] = np.zeros(12, np.float32)
@@ -308,6 +344,8 @@ def test_export_notes():
         assert export_notes(SYSTEMS[system].cascade_model(), SYSTEMS[system].NAMING) == []
     scoring = mmdetection.mask_scoring_model()
     assert export_notes(scoring, mmdetection.NAMING) == []
+    for system in POINT_RENDS:
+        assert export_notes(SYSTEMS[system].point_rend_model(), SYSTEMS[system].NAMING) == []
     assert export_notes(small_model(), OURS) == []
     notes = export_notes(mmdetection.cascade_model(), detectron2.NAMING)
     assert "roi.averaged" in options_of(notes)

@@ -23,12 +23,14 @@ from maskrcnn_jax.roi.mask import BoundaryMaskHeadConfig, FCNMaskHeadConfig
 from maskrcnn_jax.training.checkpoint import Run
 from tests.convert.models import (
     CASCADES,
+    POINT_RENDS,
     SYSTEMS,
     canonical,
     random_variables,
     small_cascade,
     small_hybrid,
     small_model,
+    small_point_rend,
     small_scoring,
     state_dict,
 )
@@ -244,6 +246,19 @@ def test_a_cascade_is_loaded_and_starts_anew_for_other_classes(system, model):
         np.testing.assert_array_equal(x, (before if is_new else file)[name], err_msg=name)
     with pytest.raises(InputError, match=r"--model\.num-classes 7"):
         load(state_dict(system, other), model)
+
+
+@pytest.mark.parametrize("system", POINT_RENDS)
+def test_point_rend_is_loaded_and_its_point_head_starts_anew_for_other_classes(system):
+    model = small_point_rend()
+    assert_equal(load(state_dict(system, model), model), random_variables(model))
+    other = dataclasses.replace(model, num_classes=7)
+    loaded = canonical(load(state_dict(system, other), model, new_classes=True))
+    file, before = canonical(random_variables(other)), canonical(fresh(model))
+    new = ("roi/box_head/classes", "roi/box_head/deltas", "roi/mask_head/coarse/predictor")
+    for name, x in loaded.items():
+        is_new = name.startswith((*new, "roi/mask_head/point/"))
+        np.testing.assert_array_equal(x, (before if is_new else file)[name], err_msg=name)
 
 
 def test_names_of_no_system_are_refused():

@@ -27,6 +27,7 @@ def differences(folder, name, preset):
         ("mmdet_ms_rcnn_r50_caffe_fpn_1x", "mmdetection_ms_rcnn_r50_caffe_fpn_1x"),
         ("mmdet_htc_r50_fpn_1x", "mmdetection_htc_r50_fpn_1x"),
         ("mmdet_solov2_r50_fpn_1x", "mmdetection_solov2_r50_fpn_1x"),
+        ("detectron2_pointrend_R_50_FPN_3x", "detectron2_point_rend_r50_fpn_3x"),
     ],
 )
 def test_numbers_are_those_of_the_other_system(shared, name, preset):

@@ -1,3 +1,4 @@
+import dataclasses
 from functools import partial
 
 import jax
@@ -5,7 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from maskrcnn_jax.roi.box_head import BoxHead, BoxHeadConfig, box_losses
+from maskrcnn_jax.ops import boxes as box_ops
+from maskrcnn_jax.roi.box_head import BoxHead, BoxHeadConfig, box_losses, refined_positives
 from maskrcnn_jax.structures import Samples
 from tests import tiny
 
@@ -130,3 +132,21 @@ def test_two_hidden_layers_and_background_last(class_agnostic, deltas):
         "classes": (8, K + 1),
         "deltas": (8, deltas),
     }
+
+
+@pytest.mark.parametrize("class_agnostic", [False, True])
+def test_positives_are_refined_by_the_deltas_of_their_true_classes(class_agnostic):
+    config = BoxHeadConfig(class_agnostic=class_agnostic)
+    samples, truth_boxes = random_samples(9)
+    samples = dataclasses.replace(samples, valid=samples.valid & (samples.labels < K))
+    wanted = box_ops.encode(truth_boxes, samples.boxes, config.box_weights)
+    is_own = samples.labels[..., None] == jnp.arange(K)
+    per_class = jnp.where(is_own[..., None], wanted[..., None, :], 7.0).reshape(2, -1, 4 * K)
+    deltas = wanted if class_agnostic else per_class
+    found = refined_positives(deltas, samples, config=config)
+    np.testing.assert_allclose(
+        found.boxes[samples.valid], truth_boxes[samples.valid], rtol=1e-4, atol=1e-4
+    )
+    np.testing.assert_array_equal(found.labels, samples.labels)
+    gradient = jax.grad(lambda x: refined_positives(x, samples, config=config).boxes.sum())(deltas)
+    assert not gradient.any()

@@ -115,3 +115,27 @@ def test_invalid_proposals_do_not_change_the_detections(variables):
     nothing = predict(dataclasses.replace(proposals, valid=jnp.zeros_like(proposals.valid)))
     assert not nothing.valid.any()
     assert np.isfinite(nothing.masks).all()
+
+
+def test_the_mask_head_may_be_trained_on_what_the_box_head_makes_of_boxes(variables):
+    """Which changes nothing while that is nothing, and never the box head's own gradient."""
+    features, proposals = random_inputs(3)
+    truth, keys = tiny.random_batch(3).ground_truth, tiny.image_keys(2)
+
+    def mask_loss(variables, *, refined):
+        config = dataclasses.replace(WITH_MASKS, masks_on_refined_boxes=refined)
+        losses: Any = config.build(K).apply(
+            variables, features, proposals, SIZES, truth, keys, method="loss"
+        )
+        return losses["roi_mask"].mean
+
+    plain = jax.jit(partial(mask_loss, refined=False))
+    refined = jax.jit(jax.value_and_grad(partial(mask_loss, refined=True)))
+    loss, gradient = refined(variables)
+    assert abs(loss - plain(variables)) > 1e-4
+    assert not any(np.any(x) for x in jax.tree.leaves(gradient["params"]["box_head"]))
+
+    still = jax.tree.map(jnp.zeros_like, variables["params"]["box_head"]["deltas"])
+    box_head = {**variables["params"]["box_head"], "deltas": still}
+    without = {**variables, "params": {**variables["params"], "box_head": box_head}}
+    np.testing.assert_allclose(refined(without)[0], plain(without), rtol=1e-4)

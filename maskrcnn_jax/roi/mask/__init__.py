@@ -11,6 +11,7 @@ from maskrcnn_jax.roi.mask.boundary import BoundaryMaskHeadConfig
 from maskrcnn_jax.roi.mask.dynamic import DynamicMaskHeadConfig
 from maskrcnn_jax.roi.mask.fcn import FCNMaskHeadConfig
 from maskrcnn_jax.roi.mask.losses import MaskLosses
+from maskrcnn_jax.roi.mask.point_rend import PointRendMaskHeadConfig
 from maskrcnn_jax.roi.mask.scoring import MaskScoringConfig
 from maskrcnn_jax.roi.mask.unwrapped import UnwrappedMaskHeadConfig
 
@@ -23,5 +24,6 @@ __all__ = [
     "FCNMaskHeadConfig",
     "MaskLosses",
     "MaskScoringConfig",
+    "PointRendMaskHeadConfig",
     "UnwrappedMaskHeadConfig",
 ]

@@ -27,11 +27,9 @@ def mask_loss(
     return binary_cross_entropy(logits, targets.astype(logits.dtype), counted)
 
 
-def select_class(
-    logits: Float[Array, "n k k q"], labels: Int[Array, " n"]
-) -> Float[Array, "n k k"]:
+def select_class(logits: Float[Array, "n *k q"], labels: Int[Array, " n"]) -> Float[Array, "n *k"]:
     """The mask of each RoI's class, or the only mask. A label beyond all classes gives zeros."""
     if logits.shape[-1] == 1:
         return logits[..., 0]
-    chosen = labels[:, None, None, None] == jnp.arange(logits.shape[-1])
+    chosen = jnp.expand_dims(labels, range(1, logits.ndim)) == jnp.arange(logits.shape[-1])
     return jnp.where(chosen, logits, 0).sum(-1)  # its gradient is no scatter, unlike a gather's

@@ -1,6 +1,7 @@
 """What the mask of a sampled RoI should be, for one image.
 
-Shapes: g ground-truth objects, m n bitmap size, s samples, k side of the target.
+Shapes: g ground-truth objects, m n bitmap size, s samples, k side of the target, p points of a
+sample, l pixels of all bitmaps together.
 """
 
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from maskrcnn_jax.ops.point_sampling import in_boxes, sample_points
 from maskrcnn_jax.ops.roi_align import roi_align
 from maskrcnn_jax.ops.sampling_grid import Maps
 from maskrcnn_jax.structures import GroundTruth, Samples
@@ -33,36 +35,56 @@ def mask_targets(
     The bitmap is averaged over each cell as RoIAlign does, with adaptive samples. Invalid samples
     are empty.
     """
-    height, width = truth.masks.shape[-2:]
-    matched, valid = positives.matched, positives.valid
-    pixels = truth.masks.reshape(-1, 1).astype(positives.boxes.dtype)
-    maps = Maps(
-        offset=matched.astype(jnp.int32) * (height * width),
-        height=jnp.full(matched.shape, height),
-        width=jnp.full(matched.shape, width),
-    )
+    pixels, boxes, maps = _in_bitmaps(truth, positives)
     averages = roi_align(
         pixels,
-        _in_bitmap(positives.boxes, truth.mask_frames[matched], valid, height, width),
+        boxes,
         maps,
         output_size=side,
         samples_per_cell=None,
         half_pixel=config.half_pixel,
         # A positive box reaches at most twice its object's box (IoU >= 0.5), and that box at most
         # three times the mask's frame; of masks still smaller than their boxes a part is missed.
-        longest_side=6 * max(height, width),
+        longest_side=6 * max(truth.masks.shape[-2:]),
     )[..., 0]
     targets = averages if config.soft else (averages >= 0.5).astype(averages.dtype)
-    return jnp.where(valid[:, None, None], targets, 0)
+    return jnp.where(positives.valid[:, None, None], targets, 0)
 
 
-def _in_bitmap(boxes: Array, frames: Array, valid: Array, height: int, width: int) -> Array:
-    """Boxes in pixels of the bitmaps that cover ``frames``."""
+def point_targets(
+    truth: GroundTruth, positives: Samples, points: Float[Array, "s p 2"]
+) -> Float[Array, "s p"]:
+    """The matched object's mask at ``points`` relative to each sample's box, in [0, 1].
+
+    Bilinear and not cut at one half, as in Detectron2 (PointRend ``sample_point_labels``) and
+    MMDetection; outside its frame a mask is empty. Invalid samples are empty.
+    """
+    pixels, boxes, maps = _in_bitmaps(truth, positives)
+    targets = sample_points(pixels, in_boxes(points, boxes), maps)[..., 0]
+    return jnp.where(positives.valid[:, None], targets, 0)
+
+
+def _in_bitmaps(
+    truth: GroundTruth, positives: Samples
+) -> tuple[Float[Array, "l 1"], Float[Array, "s 4"], Maps]:
+    """All bitmaps in a list, where in it each sample's own one is, and its box in pixels of that.
+
+    The boxes of invalid samples, and of bitmaps that cover nothing, lie outside.
+    """
+    height, width = truth.masks.shape[-2:]
+    boxes, matched = positives.boxes, positives.matched
+    frames = truth.mask_frames[matched]
     size = frames[:, 2:] - frames[:, :2]
-    usable = valid & (size > 0).all(-1)
+    usable = positives.valid & (size > 0).all(-1)
     scale = jnp.asarray([width, height], boxes.dtype) / jnp.where(usable[:, None], size, 1)
-    origin = jnp.tile(frames[:, :2], 2)
-    return jnp.where(usable[:, None], (boxes - origin) * jnp.tile(scale, 2), 0)
+    boxes = (boxes - jnp.tile(frames[:, :2], 2)) * jnp.tile(scale, 2)
+    maps = Maps(
+        offset=matched.astype(jnp.int32) * (height * width),
+        height=jnp.full(matched.shape, height),
+        width=jnp.full(matched.shape, width),
+    )
+    pixels = truth.masks.reshape(-1, 1).astype(boxes.dtype)
+    return pixels, jnp.where(usable[:, None], boxes, -2), maps
 
 
 def object_share(truth: GroundTruth, positives: Samples) -> Float[Array, " s"]:
@@ -72,15 +94,13 @@ def object_share(truth: GroundTruth, positives: Samples) -> Float[Array, " s"]:
     without area.
     """
     height, width = truth.masks.shape[-2:]
-    matched, valid = positives.matched, positives.valid
-    frames = truth.mask_frames[matched]
-    x1, y1, x2, y2 = _in_bitmap(positives.boxes, frames, valid, height, width).T
-    masks = truth.masks[matched].astype(positives.boxes.dtype)
+    x1, y1, x2, y2 = _in_bitmaps(truth, positives)[1].T
+    masks = truth.masks[positives.matched].astype(positives.boxes.dtype)
     rows, columns = _covered(y1, y2, height), _covered(x1, x2, width)
     highest = jax.lax.Precision.HIGHEST
     inside = jnp.einsum("sm,smn,sn->s", rows, masks, columns, precision=highest)
     area = masks.sum((-1, -2))
-    return jnp.where(valid & (area > 0), inside / jnp.maximum(area, 1), 0)
+    return jnp.where(positives.valid & (area > 0), inside / jnp.maximum(area, 1), 0)
 
 
 def _covered(low: Array, high: Array, pixels: int) -> Array:

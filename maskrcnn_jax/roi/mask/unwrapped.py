@@ -8,7 +8,8 @@ from typing import TypeAlias
 from maskrcnn_jax.roi.mask.boundary import BoundaryMaskHeadConfig
 from maskrcnn_jax.roi.mask.dynamic import DynamicMaskHeadConfig
 from maskrcnn_jax.roi.mask.fcn import FCNMaskHeadConfig
+from maskrcnn_jax.roi.mask.point_rend import PointRendMaskHeadConfig
 
 UnwrappedMaskHeadConfig: TypeAlias = (
-    FCNMaskHeadConfig | BoundaryMaskHeadConfig | DynamicMaskHeadConfig
+    FCNMaskHeadConfig | BoundaryMaskHeadConfig | DynamicMaskHeadConfig | PointRendMaskHeadConfig
 )

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from maskrcnn_jax.roi.mask.targets import MaskTargetConfig, mask_targets
+from maskrcnn_jax.roi.mask.targets import MaskTargetConfig, mask_targets, point_targets
 from maskrcnn_jax.structures import GroundTruth, Samples
 from tests import tiny
 
@@ -202,3 +202,54 @@ def test_without_the_half_pixel_a_target_is_the_bitmap_shifted_by_half_a_pixel()
         truth, positives_of([[9.5, 5.5, 23.5, 19.5]], [0]), side=14, config=config
     )
     np.testing.assert_allclose(shifted[0], mask[6:20, 10:24], atol=1e-6)
+
+
+jit_point_targets = jax.jit(point_targets)
+
+
+def slow_point(mask, frame, place):
+    """Pixel by pixel; zeros around the bitmap."""
+    height, width = mask.shape
+    scale = np.array([width / (frame[2] - frame[0]), height / (frame[3] - frame[1])])
+    x, y = (place - frame[:2]) * scale - 0.5
+    return sum(
+        mask[row, column] * max(0, 1 - abs(x - column)) * max(0, 1 - abs(y - row))
+        for row, column in np.ndindex(height, width)
+    )
+
+
+def test_targets_of_points_equal_the_slow_loop():
+    rng = np.random.default_rng(11)
+    frames = np.array([[10.0, 5, 30, 33], [20, 12, 55, 20]])
+    masks = rng.random((2, 8, 8)) < 0.5
+    boxes = np.array([[8.0, 7, 28, 40], [20, 12, 55, 20], [0, 0, 64, 48]])
+    matched = np.array([0, 1, 1])
+    points = rng.random((3, 20, 2)).astype(np.float32)
+    found = jit_point_targets(
+        truth_of(masks, frames), positives_of(boxes, matched), jnp.asarray(points)
+    )
+    for i, j in np.ndindex(3, 20):
+        place = boxes[i, :2] + points[i, j] * (boxes[i, 2:] - boxes[i, :2])
+        expected = slow_point(masks[matched[i]], frames[matched[i]], place)
+        np.testing.assert_allclose(found[i, j], expected, atol=2e-5)
+
+
+def test_targets_of_points_in_a_mask_of_the_whole_image_are_its_pixels():
+    """In a frame equal to the image: bilinear samples in pixels, as the other systems take them."""
+    mask = np.random.default_rng(12).random((HEIGHT, WIDTH)) < 0.5
+    frame = [0, 0, WIDTH, HEIGHT]
+    centres = (np.mgrid[:HEIGHT, :WIDTH].reshape(2, -1).T[:, ::-1] + 0.5) / [WIDTH, HEIGHT]
+    found = point_targets(
+        truth_of([mask], [frame]), positives_of([frame], [0]), jnp.asarray(centres[None])
+    )
+    np.testing.assert_allclose(found[0].reshape(HEIGHT, WIDTH), mask, atol=1e-5)
+
+
+def test_points_of_invalid_samples_and_of_empty_frames_are_empty():
+    frames = [[5.0, 5, 5, 9], [np.nan] * 4]
+    found = jit_point_targets(
+        truth_of(np.ones((2, 8, 8), bool), frames),
+        positives_of([[0, 0, 9, 9], [np.nan] * 4, [0, 0, 9, 9]], [0, 1, 0], [True, False, False]),
+        jnp.full((3, 20, 2), 0.5),
+    )
+    assert not found.any()
