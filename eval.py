@@ -20,7 +20,8 @@ import configs
 from maskrcnn_jax import cli
 from maskrcnn_jax.convert.config import InitConfig
 from maskrcnn_jax.convert.loading import load_detector
-from maskrcnn_jax.convert.recognise import import_notes, recognise_experiment
+from maskrcnn_jax.convert.notes import import_notes
+from maskrcnn_jax.convert.recognise import recognise_experiment
 from maskrcnn_jax.convert.weights import read_weights
 from maskrcnn_jax.data.annotations import dropped_summary
 from maskrcnn_jax.data.config import InputConfig

@@ -24,7 +24,8 @@ import configs
 from maskrcnn_jax import cli
 from maskrcnn_jax.convert.config import InitConfig
 from maskrcnn_jax.convert.loading import load_detector
-from maskrcnn_jax.convert.recognise import import_notes, recognise_experiment, recognise_run
+from maskrcnn_jax.convert.notes import import_notes
+from maskrcnn_jax.convert.recognise import recognise_experiment, recognise_run
 from maskrcnn_jax.convert.weights import read_weights
 from maskrcnn_jax.data.config import InputConfig
 from maskrcnn_jax.data.examples import filling_example, prediction_example

@@ -23,7 +23,7 @@ import tyro
 import configs
 from maskrcnn_jax import cli
 from maskrcnn_jax.convert.loading import load_weights
-from maskrcnn_jax.convert.recognise import import_notes
+from maskrcnn_jax.convert.notes import import_notes
 from maskrcnn_jax.convert.weights import read_weights
 from maskrcnn_jax.data.annotations import dropped_summary
 from maskrcnn_jax.data.pipeline import count_object_slots, train_batches

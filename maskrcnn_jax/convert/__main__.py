@@ -23,11 +23,8 @@ from maskrcnn_jax import cli
 from maskrcnn_jax.convert import detectron2, mmdetection, torchvision
 from maskrcnn_jax.convert.config import InitConfig
 from maskrcnn_jax.convert.loading import load_detector
-from maskrcnn_jax.convert.recognise import (
-    export_notes,
-    recognise_experiment,
-    recognise_run,
-)
+from maskrcnn_jax.convert.notes import export_notes
+from maskrcnn_jax.convert.recognise import recognise_experiment, recognise_run
 from maskrcnn_jax.convert.weights import (
     OURS,
     Weights,

@@ -154,6 +154,11 @@ def hybrid_parts(names: Iterable[str]) -> list[str]:
     return [n for n in names if re.match(r"roi/(semantic_head|mask_heads_\d+/flow)/", n)]
 
 
+def first_head(names: Iterable[str], kind: Literal["box", "mask"]) -> str:
+    """Where the head is, or that of a cascade's first stage."""
+    return f"roi/{kind}_heads_0" if num_stages(names, kind) else f"roi/{kind}_head"
+
+
 def num_semantic_classes(tensors: Mapping[str, Any]) -> int:
     """Outputs of the semantic branch, 0 where there is none."""
     bias = tensors.get(f"{_SEMANTIC}/bias")

@@ -3,13 +3,14 @@
 import dataclasses
 import math
 import re
+from collections.abc import Collection
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import TypeVar
 
 from maskrcnn_jax.backbones.resnet import BLOCKS, STAGES, ResNetConfig
-from maskrcnn_jax.convert import detectron2, heads, mmdetection, torchvision
-from maskrcnn_jax.convert.naming import Naming
-from maskrcnn_jax.convert.point_rend import is_point_rend, recognise_point_rend
+from maskrcnn_jax.convert import heads, torchvision
+from maskrcnn_jax.convert.mask_heads import is_point_rend, recognise_mask_head
+from maskrcnn_jax.convert.standards import STANDARDS, Kind
 from maskrcnn_jax.convert.weights import Weights
 from maskrcnn_jax.data.annotations import read_categories
 from maskrcnn_jax.data.category_labels import categories_by_id
@@ -22,36 +23,13 @@ from maskrcnn_jax.experiment import ExperimentConfig
 from maskrcnn_jax.maskrcnn import MaskRCNNConfig
 from maskrcnn_jax.roi.cascade import CascadeRoIHeadConfig
 from maskrcnn_jax.roi.htc import HTCRoIHeadConfig
-from maskrcnn_jax.roi.mask import (
-    AnyMaskHeadConfig,
-    FCNMaskHeadConfig,
-    MaskScoringConfig,
-    PointRendMaskHeadConfig,
-    UnwrappedMaskHeadConfig,
-)
 from maskrcnn_jax.roi.semantic import SemanticHeadConfig
 from maskrcnn_jax.roi.semantic_targets import ObjectMasksConfig, SemanticMapsConfig
-from maskrcnn_jax.serialization import differences, to_json
 from maskrcnn_jax.solov2 import SOLOv2Config
 from maskrcnn_jax.training.checkpoint import Run
 from maskrcnn_jax.training.optimizer import ScheduleConfig, SGDConfig
 
-_MODELS = {
-    detectron2.NAMING.system: detectron2.model,
-    torchvision.NAMING.system: torchvision.model,
-    mmdetection.NAMING.system: mmdetection.model,
-}
-_CASCADES = {
-    detectron2.NAMING.system: detectron2.cascade_model,
-    mmdetection.NAMING.system: mmdetection.cascade_model,
-}
 _ManyStages = TypeVar("_ManyStages", bound=CascadeRoIHeadConfig | HTCRoIHeadConfig)
-_HYBRIDS = {mmdetection.NAMING.system: mmdetection.htc_model}
-_SOLOV2 = {mmdetection.NAMING.system: mmdetection.solov2_model}
-_POINT_RENDS = {
-    detectron2.NAMING.system: detectron2.point_rend_model,
-    mmdetection.NAMING.system: mmdetection.point_rend_model,
-}
 
 
 def recognise_run(
@@ -111,7 +89,7 @@ def recognise_model(weights: Weights) -> AnyDetectorConfig:
             f"{weights.where} ({weights.naming.system}) holds only a backbone; train a detector "
             "from it with train.py --init.backbone"
         )
-    if weights.naming.system not in _MODELS:
+    if weights.naming.system not in STANDARDS["plain"]:
         raise InputError(
             f"{weights.where} ({weights.naming.system}) does not say which detector it is for; "
             "eval.py and predict.py take --preset NAME"
@@ -130,12 +108,10 @@ def recognise_model(weights: Weights) -> AnyDetectorConfig:
 def _mask_rcnn(weights: Weights, num_classes: int) -> MaskRCNNConfig:
     tensors = weights.tensors
     num_stages = max(heads.num_stages(tensors, "box"), heads.num_stages(tensors, "mask"))
-    plain = _POINT_RENDS if is_point_rend(tensors, _first_head(weights, "mask")) else _MODELS
-    standard = _CASCADES if num_stages else plain
-    if heads.hybrid_parts(tensors):
-        standard = _HYBRIDS
-    model = standard[weights.naming.system](num_classes=num_classes, backbone=_resnet(weights))
-    head = _first_head(weights, "box")
+    model = STANDARDS[_kind(tensors, num_stages=num_stages)][weights.naming.system](
+        num_classes=num_classes, backbone=_resnet(weights)
+    )
+    head = heads.first_head(tensors, "box")
     num_deltas = tensors[f"{head}/deltas/bias"].size
     if isinstance(model.roi, CascadeRoIHeadConfig | HTCRoIHeadConfig):
         model = dataclasses.replace(
@@ -154,15 +130,26 @@ def _mask_rcnn(weights: Weights, num_classes: int) -> MaskRCNNConfig:
         model.roi,
         pooling=dataclasses.replace(model.roi.pooling, output_size=side),
         box=box,
-        mask=_mask_head(model.roi.mask, weights),
+        mask=recognise_mask_head(model.roi.mask, tensors),
     )
     neck = dataclasses.replace(model.neck, channels=channels)
     return dataclasses.replace(model, neck=neck, roi=roi)
 
 
+def _kind(names: Collection[str], *, num_stages: int) -> Kind:
+    """Of a detector with RoIs."""
+    if heads.hybrid_parts(names):
+        return "hybrid"
+    if num_stages:
+        return "cascade"
+    return "point_rend" if is_point_rend(names) else "plain"
+
+
 def _solov2(weights: Weights, num_classes: int) -> SOLOv2Config:
     tensors = weights.tensors
-    model = _SOLOV2[weights.naming.system](num_classes=num_classes, backbone=_resnet(weights))
+    model = STANDARDS["solov2"][weights.naming.system](
+        num_classes=num_classes, backbone=_resnet(weights)
+    )
     blocks = [name for name in tensors if re.fullmatch(r"head/class_block\d+/conv/kernel", name)]
     head = dataclasses.replace(
         model.head,
@@ -214,36 +201,6 @@ def _resnet(weights: Weights) -> ResNetConfig:
     )
 
 
-def _mask_head(standard: AnyMaskHeadConfig | None, weights: Weights) -> AnyMaskHeadConfig | None:
-    found = _unwrapped_mask_head(standard, weights)
-    judge = f"{_first_head(weights, 'mask')}/iou"
-    if found is None or f"{judge}/predictor/kernel" not in weights.tensors:
-        return found
-    return MaskScoringConfig(
-        head=found,
-        channels=weights.tensors[f"{judge}/conv1/kernel"].shape[-1],
-        hidden=weights.tensors[f"{judge}/predictor/kernel"].shape[0],
-    )
-
-
-def _unwrapped_mask_head(
-    standard: AnyMaskHeadConfig | None, weights: Weights
-) -> UnwrappedMaskHeadConfig | None:
-    head = _first_head(weights, "mask")
-    names = [name for name in weights.tensors if name.startswith(f"{head}/")]
-    if not names or not isinstance(standard, FCNMaskHeadConfig):
-        return None
-    if is_point_rend(names, head):
-        return recognise_point_rend(standard, weights.tensors, head)
-    outputs = weights.tensors[f"{head}/predictor/kernel"].shape[-1]
-    return dataclasses.replace(
-        standard,
-        num_convs=sum(re.fullmatch(rf"{head}/conv\d+/kernel", name) is not None for name in names),
-        channels=weights.tensors[f"{head}/upsample/kernel"].shape[-1],
-        class_agnostic=heads.num_classes(weights.tensors) > 1 and outputs == 1,
-    )
-
-
 def _hybrid(standard: HTCRoIHeadConfig, weights: Weights) -> HTCRoIHeadConfig:
     """With the semantic branch that there is."""
     if not heads.num_stages(weights.tensors, "mask"):
@@ -256,108 +213,3 @@ def _hybrid(standard: HTCRoIHeadConfig, weights: Weights) -> HTCRoIHeadConfig:
     convs = [n for n in weights.tensors if re.fullmatch(r"roi/semantic_head/conv\d+/kernel", n)]
     semantic = SemanticHeadConfig(target=target, num_convs=len(convs))
     return dataclasses.replace(standard, semantic=semantic)
-
-
-def _first_head(weights: Weights, kind: Literal["box", "mask"]) -> str:
-    """Where the head is, or that of a cascade's first stage."""
-    return f"roi/{kind}_heads_0" if heads.num_stages(weights.tensors, kind) else f"roi/{kind}_head"
-
-
-# Parts of a config that only training knows, or that say what the arrays themselves show. A wrapped
-# mask head is written as if it stood alone.
-_NOT_SEMANTIC = (
-    *("backbone.frozen_stages", "rpn.sampling", "rpn.train_proposals", "rpn.smooth_l1_beta"),
-    *("rpn.divided_by", "roi.sampling", "roi.box.smooth_l1_beta", "roi.box.background_deltas"),
-    *("roi.mask.targets", "roi.mask.background_mask", "roi.gradient_scale", "num_classes"),
-    *("roi.mask.loss", "roi.semantic.target", "roi.semantic.loss_weight"),
-    *("roi.mask.sampling", "roi.mask.subdivision.points_in_float32"),
-    *("roi.masks_on_refined_boxes",),
-    *("precision", "backbone.remat"),
-)
-_SHOWN_BY_ARRAYS = (
-    *("roi.box.hidden", "roi.box.class_agnostic", "roi.pooling.output_size", "neck.channels"),
-    *("roi.mask.num_convs", "roi.mask.channels", "roi.mask.class_agnostic"),
-    *("roi.mask.hidden", "roi.semantic"),
-    *("head.num_convs", "head.channels", "mask_features.channels", "mask_features.outputs"),
-    *("roi.mask.coarse.", "roi.mask.point."),
-)
-# What matters to the weights of a backbone alone.
-_OF_BACKBONES = ("pixels.", "backbone.stride_in_1x1")
-
-
-def import_notes(weights: Weights, model: AnyDetectorConfig) -> list[str]:
-    """A line for each option by which ``model`` departs from what the weights were made for."""
-    made_for, options = _made_for(weights, model)
-    if made_for is None:
-        return []
-    return [
-        f"note: --model.{option} is {here}; the weights were made for {there}"
-        for option, there, here in _semantic_differences(made_for, model)
-        if option.startswith(options)
-    ]
-
-
-def export_notes(model: AnyDetectorConfig, naming: Naming) -> list[str]:
-    """A line for each option by which ``model`` departs from the standard of a system."""
-    if isinstance(model, SOLOv2Config):
-        models = _SOLOV2
-    else:
-        plain = _POINT_RENDS if isinstance(model.roi.mask, PointRendMaskHeadConfig) else _MODELS
-        kinds = {CascadeRoIHeadConfig: _CASCADES, HTCRoIHeadConfig: _HYBRIDS}
-        models = kinds.get(type(model.roi), plain)
-    if naming.system not in models:
-        return []
-    standard = models[naming.system](num_classes=model.num_classes, backbone=model.backbone)
-    return [
-        f"note: --model.{option} is {here}; {naming.system} by itself takes {there}"
-        for option, there, here in _semantic_differences(standard, model)
-        if not _begins(option, _SHOWN_BY_ARRAYS)
-    ]
-
-
-def _made_for(
-    weights: Weights, model: AnyDetectorConfig
-) -> tuple[AnyDetectorConfig | None, tuple[str, ...]]:
-    """The model that the weights tell of, and how the options begin that they are sure of."""
-    if weights.run is not None:
-        return weights.run.config.model, _OF_BACKBONES if weights.only_backbone else ("",)
-    if weights.naming.system in _MODELS and not weights.only_backbone:
-        try:
-            return recognise_model(weights), ("",)
-        except InputError:  # the weights are parts of a model, or of one of the user's own
-            return None, ()
-    standards = {
-        detectron2.CAFFE2_BACKBONE.system: detectron2.model,
-        detectron2.BACKBONE.system: torchvision.model,
-        torchvision.BACKBONE.system: torchvision.model,
-    } | _MODELS
-    if weights.naming.system not in standards:
-        return None, ()
-    options = _OF_BACKBONES if model.backbone.depth >= 50 else _OF_BACKBONES[:1]
-    return standards[weights.naming.system](backbone=model.backbone), options
-
-
-def _semantic_differences(a: AnyDetectorConfig, b: AnyDetectorConfig) -> list[tuple[str, Any, Any]]:
-    a, b = _wrapped_like(a, b), _wrapped_like(b, a)
-    return [
-        difference
-        for difference in differences(to_json(a), to_json(b))
-        if not _begins(difference[0], _NOT_SEMANTIC)
-    ]
-
-
-def _wrapped_like(model: AnyDetectorConfig, other: AnyDetectorConfig) -> AnyDetectorConfig:
-    """With masks that are judged if those of ``other`` are, which alone changes no box or mask."""
-    if not (isinstance(model, MaskRCNNConfig) and isinstance(other, MaskRCNNConfig)):
-        return model
-    mask = model.roi.mask
-    if mask is None or isinstance(mask, MaskScoringConfig):
-        return model
-    if not isinstance(other.roi.mask, MaskScoringConfig):
-        return model
-    roi = dataclasses.replace(model.roi, mask=MaskScoringConfig(head=mask))
-    return dataclasses.replace(model, roi=roi)
-
-
-def _begins(option: str, beginnings: tuple[str, ...]) -> bool:
-    return option.replace("roi.mask.head.", "roi.mask.").startswith(beginnings)

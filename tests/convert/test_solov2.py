@@ -9,7 +9,8 @@ import pytest
 from maskrcnn_jax.convert import mmdetection, torchvision
 from maskrcnn_jax.convert.config import InitConfig
 from maskrcnn_jax.convert.loading import load_detector, load_weights
-from maskrcnn_jax.convert.recognise import export_notes, import_notes, recognise_model
+from maskrcnn_jax.convert.notes import export_notes, import_notes
+from maskrcnn_jax.convert.recognise import recognise_model
 from maskrcnn_jax.convert.weights import from_state_dict
 from maskrcnn_jax.errors import InputError
 from maskrcnn_jax.solov2 import SOLOv2Config

@@ -1,0 +1,47 @@
+"""The standard models of the systems, by kind: what weights are taken for unless they say more."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, TypeAlias
+
+from maskrcnn_jax.convert import detectron2, mmdetection, torchvision
+from maskrcnn_jax.detectors import AnyDetectorConfig
+from maskrcnn_jax.roi.cascade import CascadeRoIHeadConfig
+from maskrcnn_jax.roi.htc import HTCRoIHeadConfig
+from maskrcnn_jax.roi.mask import MaskScoringConfig, PointRendMaskHeadConfig
+from maskrcnn_jax.solov2 import SOLOv2Config
+
+Kind: TypeAlias = Literal["plain", "point_rend", "cascade", "hybrid", "solov2"]
+
+_DETECTRON2, _MMDETECTION = detectron2.NAMING.system, mmdetection.NAMING.system
+
+# By kind and system; each takes ``num_classes`` and ``backbone``.
+STANDARDS: Mapping[Kind, Mapping[str, Callable[..., Any]]] = {
+    "plain": {
+        _DETECTRON2: detectron2.model,
+        torchvision.NAMING.system: torchvision.model,
+        _MMDETECTION: mmdetection.model,
+    },
+    "point_rend": {
+        _DETECTRON2: detectron2.point_rend_model,
+        _MMDETECTION: mmdetection.point_rend_model,
+    },
+    "cascade": {
+        _DETECTRON2: detectron2.cascade_model,
+        _MMDETECTION: mmdetection.cascade_model,
+    },
+    "hybrid": {_MMDETECTION: mmdetection.htc_model},
+    "solov2": {_MMDETECTION: mmdetection.solov2_model},
+}
+
+
+def kind_of(model: AnyDetectorConfig) -> Kind:
+    """Of judged masks, that of the head that predicts them."""
+    if isinstance(model, SOLOv2Config):
+        return "solov2"
+    if isinstance(model.roi, HTCRoIHeadConfig):
+        return "hybrid"
+    if isinstance(model.roi, CascadeRoIHeadConfig):
+        return "cascade"
+    mask = model.roi.mask
+    mask = mask.head if isinstance(mask, MaskScoringConfig) else mask
+    return "point_rend" if isinstance(mask, PointRendMaskHeadConfig) else "plain"
