@@ -2,7 +2,8 @@
 
     python train.py shapes_solov2 --workdir runs/shapes_solov2
 
-Hardware: a laptop.
+Hardware: a laptop; on 2 cores beside other work 27 minutes. Seen on the 200 held-out images: mask
+AP .18, mask AP50 .31 (one run, 2026-11-25; see docs/variants.md).
 """
 
 import dataclasses
