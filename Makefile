@@ -2,11 +2,12 @@
 # make test    the tests
 # make test-slow  what takes long: a training, 25 kills, all device counts (more than an hour)
 # make check   lint, format, types
+# make ablations  trains every variant on shapes, three times each (hours); goes on where it stopped
 # make parity  the numbers of torchvision, which it installs (6 GB, 2 minutes), and of the goldens
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-slow parity check clean
+.PHONY: demo test test-slow ablations parity check clean
 
 demo: .venv/installed
 	./demo.sh
@@ -17,6 +18,9 @@ test: .venv/installed-test
 # The training needs the data beside the repository.
 test-slow: .venv/installed-test
 	$(BIN)/python -m pytest -s -o addopts= tests/slow
+
+ablations: .venv/installed-test
+	$(BIN)/python -m benchmarks.ablations
 
 GOLDENS := ../shared/golden
 GOLDEN_CHECKS := \

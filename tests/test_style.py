@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = {
     str(path.relative_to(ROOT)): path.read_text()
-    for pattern in ("maskrcnn_jax/**/*.py", "configs/*.py", "*.py")
+    for pattern in ("maskrcnn_jax/**/*.py", "configs/*.py", "benchmarks/**/*.py", "*.py")
     for path in sorted(ROOT.glob(pattern))
 }
 TREES = {place: ast.parse(text) for place, text in SOURCES.items()}
