@@ -1,8 +1,7 @@
 """Loss formulas. Each returns a sum and a count, which are divided once, over the global batch."""
 
-from maskrcnn_jax.losses.dice import dice
+from maskrcnn_jax.losses.dice import dice, smooth_dice
 from maskrcnn_jax.losses.focal import focal
-from maskrcnn_jax.losses.smooth_dice import smooth_dice
 from maskrcnn_jax.losses.terms import (
     LossTerm,
     binary_cross_entropy,
