@@ -5,11 +5,13 @@ A mask is one 1x1 convolution of this map, whose kernel was predicted for its ob
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 import flax.linen as nn
 from jaxtyping import Array, Float
 
-from maskrcnn_jax.layers import Conv, full_precision
+from maskrcnn_jax.conv_block import ConvBlock
+from maskrcnn_jax.layers import full_precision
 from maskrcnn_jax.norms import GroupNormConfig, NormConfig
 from maskrcnn_jax.ops.resize import resize, with_coordinates
 
@@ -42,27 +44,15 @@ class MaskFeatures(nn.Module):
 
     @nn.compact
     def __call__(self, features: Mapping[int, Float[Array, "b _ _ c"]]) -> Float[Array, "b h w e"]:
-        channels, norm = self.config.channels, self.config.norm
+        channels = self.config.channels
+        block = partial(ConvBlock, norm=self.config.norm, kernel_init=_NORMAL)
         finest, *_, coarsest = _LEVELS
-        total = ConvBlock(channels, 3, norm, name=f"level{finest}_block0")(features[finest])
+        total = block(channels, 3, name=f"level{finest}_block0")(features[finest])
         for level in _LEVELS[1:]:
             x = features[level]
             x = with_coordinates(x) if level == coarsest else x
             for index in range(level - finest):
-                x = ConvBlock(channels, 3, norm, name=f"level{level}_block{index}")(x)
+                x = block(channels, 3, name=f"level{level}_block{index}")(x)
                 x = resize(x, (2 * x.shape[1], 2 * x.shape[2]))
             total += x
-        return full_precision(ConvBlock(self.config.outputs, 1, norm, name="predictor")(total))
-
-
-class ConvBlock(nn.Module):
-    """A convolution of ``size``, a norm and a ReLU."""
-
-    channels: int
-    size: int
-    norm: NormConfig
-
-    @nn.compact
-    def __call__(self, x: Float[Array, "b h w _"]) -> Float[Array, "b h w d"]:
-        x = Conv(self.channels, self.size, kernel_init=_NORMAL, use_bias=False, name="conv")(x)
-        return nn.relu(self.norm.build("norm")(x))
+        return full_precision(block(self.config.outputs, 1, name="predictor")(total))

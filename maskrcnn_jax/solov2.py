@@ -117,4 +117,4 @@ class SOLOv2(nn.Module):
 
         # One image after the other, so that groups of cells can be passed over.
         terms = jax.lax.map(for_one_image, (cells.kernels, mask_features, truth, targets))
-        return LossTerm(_MASK_WEIGHT * terms.sum.sum(), terms.count.sum())
+        return LossTerm(terms.sum.sum(), terms.count.sum()).weighted(_MASK_WEIGHT)

@@ -113,7 +113,9 @@ def class_layers(tensors: Mapping[str, Any]) -> frozenset[str]:
 
     Of PointRend's point head that is all.
     """
-    k, widths = num_classes(tensors), _CLASS_LAYERS | {_SEMANTIC: 1, _DENSE_LOGITS: 1}
+    k, widths = num_classes(tensors), _CLASS_LAYERS | {_DENSE_LOGITS: 1}
+    if num_semantic_classes(tensors) == k + 1:  # those of the objects; others stay
+        widths |= {_SEMANTIC: 1}
     return frozenset(
         name
         for name, x in tensors.items()

@@ -28,12 +28,14 @@ _NOT_SEMANTIC = (
 _SHOWN_BY_ARRAYS = (
     *("roi.box.hidden", "roi.box.class_agnostic", "roi.pooling.output_size", "neck.channels"),
     *("roi.mask.num_convs", "roi.mask.channels", "roi.mask.class_agnostic"),
-    *("roi.mask.hidden", "roi.semantic"),
+    *("roi.mask.hidden", "roi.semantic.num_convs"),
     *("head.num_convs", "head.channels", "mask_features.channels", "mask_features.outputs"),
     *("roi.mask.coarse.", "roi.mask.point."),
 )
 # What matters to the weights of a backbone alone.
 _OF_BACKBONES = ("pixels.", "backbone.stride_in_1x1")
+# Sections of the config of every detector.
+_OF_ALL = ("pixels", "backbone")
 
 
 def import_notes(weights: Weights, model: AnyDetectorConfig) -> list[str]:
@@ -86,11 +88,16 @@ def _made_for(
 
 def _semantic_differences(a: AnyDetectorConfig, b: AnyDetectorConfig) -> list[tuple[str, Any, Any]]:
     a, b = _wrapped_like(a, b), _wrapped_like(b, a)
-    return [
-        difference
-        for difference in differences(to_json(a), to_json(b))
-        if not _begins(difference[0], _NOT_SEMANTIC)
-    ]
+    one, other = to_json(a), to_json(b)
+    if type(a) is not type(b):  # a backbone may come from another kind of detector
+        found = [
+            (f"{section}.{option}", there, here)
+            for section in _OF_ALL
+            for option, there, here in differences(one[section], other[section])
+        ]
+    else:
+        found = differences(one, other)
+    return [difference for difference in found if not _begins(difference[0], _NOT_SEMANTIC)]
 
 
 def _wrapped_like(model: AnyDetectorConfig, other: AnyDetectorConfig) -> AnyDetectorConfig:

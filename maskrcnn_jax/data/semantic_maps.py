@@ -27,14 +27,19 @@ class SemanticMaps:
     folder: Path
     num_labels: int
 
-    def read(self, record: Record) -> UInt8[np.ndarray, "h w"]:
-        """The map of an image. Raises ``InputError`` that names the file, and the mend."""
-        path = (self.folder / record.file_name).with_suffix(".png")
+    def path(self, image: str) -> Path:
+        """The map of an image with this file name. Raises ``InputError`` if it is not there."""
+        path = (self.folder / image).with_suffix(".png")
         if not path.is_file():
             raise InputError(
-                f"{path}: no such file, which should be the map of {record.file_name}. Add "
-                "it, or choose another roi.semantic.target, such as the masks of the objects"
+                f"{path}: no such file, which should be the map of {image}. Add it, or choose "
+                "another roi.semantic.target, such as the masks of the objects"
             )
+        return path
+
+    def read(self, record: Record) -> UInt8[np.ndarray, "h w"]:
+        """The map of an image. Raises ``InputError`` that names the file, and the mend."""
+        path = self.path(record.file_name)
         labels = _decode(path, (record.height, record.width))
         wrong = np.argwhere((labels >= self.num_labels) & (labels != UNKNOWN_LABEL))
         if len(wrong):
@@ -48,7 +53,10 @@ class SemanticMaps:
 
 
 def semantic_maps(dataset: Dataset, config: InputConfig) -> SemanticMaps | None:
-    """The maps of a data set, or None where the config asks for none."""
+    """The maps of a data set, or None where the config asks for none.
+
+    Raises ``InputError`` for an image without a map.
+    """
     if config.semantic_labels is None:
         return None
     folder = dataset.semantic_folder
@@ -59,7 +67,10 @@ def semantic_maps(dataset: Dataset, config: InputConfig) -> SemanticMaps | None:
             f"semantic-labels asks: {place} should hold them, one PNG for each image, such as "
             "those of stuffthingmaps_trainval2017.zip"
         )
-    return SemanticMaps(folder=folder, num_labels=config.semantic_labels)
+    maps = SemanticMaps(folder=folder, num_labels=config.semantic_labels)
+    for name in dataset.images.file_names:
+        maps.path(name)
+    return maps
 
 
 def with_map(scene: Scene, labels: UInt8[np.ndarray, "h w"], window: Window) -> Scene:
@@ -105,10 +116,12 @@ def _decode(path: Path, size: Size) -> UInt8[np.ndarray, "h w"]:
             f"{path}: the map is {header.size[0]}x{header.size[1]} (height x width), its image "
             f"{size[0]}x{size[1]}. Replace it with the map of this image, not resized"
         )
-    labels = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_UNCHANGED)
-    if labels is None or labels.ndim != 2 or labels.dtype != np.uint8:
+    if (header.colours, header.bits, header.has_alpha) != ("grey", 8, False):
         raise InputError(
             f"{path}: not a PNG of one channel of 8 bits without a palette. Save it as such, the "
             "class of a pixel being its value"
         )
+    labels = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_UNCHANGED)
+    if labels is None:
+        raise InputError(f"{path}: the PNG is damaged. Replace it")
     return labels

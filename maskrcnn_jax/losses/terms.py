@@ -16,6 +16,10 @@ class LossTerm(NamedTuple):
     sum: Array
     count: Array
 
+    def weighted(self, weight: float) -> "LossTerm":
+        """The term times ``weight``."""
+        return LossTerm(weight * self.sum, self.count)
+
     @property
     def mean(self) -> Array:
         """0 where nothing was counted."""

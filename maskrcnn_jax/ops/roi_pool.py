@@ -41,12 +41,13 @@ def roi_pool(
     """The largest pixel in each of o x o cells of each box, in each channel.
 
     ``boxes`` are XYXY in pixels of the RoI's own map, whose pixel i has its centre at i; they are
-    rounded, halves away from zero, and their last row and column belong to them. None may be longer
-    or wider than ``longest_side``. A cell outside of the map is 0. The gradient goes to the first
-    of the largest pixels, row by row (torchvision, csrc/ops/cpu/roi_pool_kernel.cpp).
+    rounded, halves away from zero, and their last row and column belong to them. What of a box is
+    longer or wider than ``longest_side`` is not seen. A cell outside of the map is 0. The gradient
+    goes to the first of the largest pixels, row by row (torchvision,
+    csrc/ops/cpu/roi_pool_kernel.cpp).
     """
     corners = _round(boxes)
-    size = jnp.maximum(corners[:, 2:] - corners[:, :2] + 1, 1)
+    size = jnp.clip(corners[:, 2:] - corners[:, :2] + 1, 1, longest_side + 2)
     borders = _borders(longest_side + 2, cells=output_size, dtype=boxes.dtype)
     columns, rows = (
         _cells(corners[:, axis], borders[:, size[:, axis]], length)

@@ -60,7 +60,8 @@ def soft_nms(
             valid=kept.valid.at[number].set(True),
         )
         overlaps = box_ops.iou(boxes[best][None], boxes)[0]
-        left = jnp.where(labels == labels[best], left * decay(overlaps), left)
+        lowered = (labels == labels[best]) & (left > -jnp.inf)
+        left = jnp.where(lowered, left * decay(overlaps), left)
         return number + 1, left.at[best].set(-jnp.inf), kept
 
     state = (jnp.zeros((), jnp.int32), jnp.where(valid, scores, -jnp.inf), nothing)

@@ -8,6 +8,7 @@ Shapes: b images, y x size of the fused level, c channels of the pyramid, q sema
 n RoIs of an image, o pooled side.
 """
 
+import dataclasses
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from maskrcnn_jax.layers import Conv, full_precision
 from maskrcnn_jax.losses import LossTerm, softmax_cross_entropy
-from maskrcnn_jax.ops.resize_corners import resize_corners
+from maskrcnn_jax.ops.resize import resize_corners
 from maskrcnn_jax.roi.pooling import PoolingConfig, RoIAlignConfig, pool
 from maskrcnn_jax.roi.semantic_targets import AnySemanticTargetConfig, ObjectMasksConfig
 from maskrcnn_jax.structures import SEMANTIC_STRIDE, GroundTruth
@@ -34,15 +35,13 @@ _MSRA = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
 class SemanticHeadConfig:
     """``num_convs`` 3x3 convolutions with as many channels as the pyramid has.
 
-    ``pooling`` makes RoIs of its features, which are averaged down to the sides of the box and the
-    mask features.
+    ``pooling`` makes RoIs of its features, whatever its ``levels`` are; they are averaged down to
+    the sides of the box and the mask features.
     """
 
     target: AnySemanticTargetConfig = field(default_factory=ObjectMasksConfig)
     num_convs: int = 4
-    pooling: PoolingConfig = field(
-        default_factory=lambda: RoIAlignConfig(output_size=14, levels=(LEVEL,))
-    )
+    pooling: PoolingConfig = field(default_factory=lambda: RoIAlignConfig(output_size=14))
     loss_weight: float = 0.2
 
     def build(self, num_classes: int) -> "SemanticHead":
@@ -96,7 +95,7 @@ def semantic_losses(
     rows, columns = (jnp.arange(cells) * SEMANTIC_STRIDE for cells in (height, width))
     real = (rows[:, None] < sizes[:, 0, None, None]) & (columns < sizes[:, 1, None, None])
     term = softmax_cross_entropy(logits, labels, known & real)
-    return {"roi_semantic": LossTerm(config.loss_weight * term.sum, term.count)}
+    return {"roi_semantic": term.weighted(config.loss_weight)}
 
 
 def pool_semantic(
@@ -108,6 +107,7 @@ def pool_semantic(
     config: PoolingConfig,
 ) -> Float[Array, "b n o o c"]:
     """The semantic features of RoIs, with ``side`` cells per side."""
+    config = dataclasses.replace(config, levels=(LEVEL,))
     pooled = pool({LEVEL: features}, boxes, valid, config=config)
     factor = config.output_size // side
     cells = pooled.reshape(*pooled.shape[:2], side, factor, side, factor, -1)

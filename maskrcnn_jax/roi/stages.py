@@ -41,7 +41,7 @@ class Stage(NamedTuple):
     def named(self, losses: dict[str, LossTerm]) -> dict[str, LossTerm]:
         """The stage's losses, weighted; their names end in its number."""
         return {
-            f"{name}_{self.number}": LossTerm(self.loss_weight * term.sum, term.count)
+            f"{name}_{self.number}": term.weighted(self.loss_weight)
             for name, term in losses.items()
         }
 

@@ -21,6 +21,9 @@ class NMSConfig:
 
     iou_threshold: float = 0.5
 
+    def __post_init__(self):
+        _require_share("iou_threshold", self.iou_threshold)
+
     def build(self) -> Suppression:
         return partial(nms, iou_threshold=self.iou_threshold)
 
@@ -34,6 +37,10 @@ class LinearSoftNMSConfig:
 
     iou_threshold: float = 0.3
     min_score: float = 0.001
+
+    def __post_init__(self):
+        _require_share("iou_threshold", self.iou_threshold)
+        _require_share("min_score", self.min_score)
 
     def build(self) -> Suppression:
         decay = partial(linear_decay, iou_threshold=self.iou_threshold)
@@ -51,8 +58,9 @@ class GaussianSoftNMSConfig:
     min_score: float = 0.001
 
     def __post_init__(self):
-        if self.sigma <= 0:
+        if not self.sigma > 0:
             raise InputError(f"nms.sigma is {self.sigma}; it must be above 0")
+        _require_share("min_score", self.min_score)
 
     def build(self) -> Suppression:
         decay = partial(gaussian_decay, sigma=self.sigma)
@@ -60,3 +68,8 @@ class GaussianSoftNMSConfig:
 
 
 AnyNMSConfig: TypeAlias = NMSConfig | LinearSoftNMSConfig | GaussianSoftNMSConfig
+
+
+def _require_share(name: str, value: float) -> None:
+    if not 0 <= value <= 1:
+        raise InputError(f"nms.{name} is {value}; it must be within 0 and 1")

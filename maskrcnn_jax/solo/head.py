@@ -11,8 +11,8 @@ from typing import NamedTuple
 import flax.linen as nn
 from jaxtyping import Array, Float
 
+from maskrcnn_jax.conv_block import ConvBlock
 from maskrcnn_jax.layers import Conv, full_precision
-from maskrcnn_jax.mask_features import ConvBlock
 from maskrcnn_jax.norms import GroupNormConfig, NormConfig
 from maskrcnn_jax.ops.resize import resize, with_coordinates
 from maskrcnn_jax.solo.grids import GRIDS, GridConfig, joined
@@ -69,7 +69,7 @@ class SOLOHead(nn.Module):
         )
 
     def _block(self, name: str) -> ConvBlock:
-        return ConvBlock(self.config.channels, 3, self.config.norm, name=name)
+        return ConvBlock(self.config.channels, 3, self.config.norm, kernel_init=_NORMAL, name=name)
 
 
 def _closer_levels(features: Mapping[int, Array]) -> list[Array]:

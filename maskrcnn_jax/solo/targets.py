@@ -90,7 +90,8 @@ def _in_middle(
 def _centres_of_mass(truth: GroundTruth) -> tuple[Float[Array, "g 2"], Bool[Array, " g"]]:
     """(x, y) of each mask, and whether it has any pixel.
 
-    They are half a pixel to the left and above: MMDetection averages the indices of pixels.
+    They are half a pixel to the left and above: MMDetection averages the indices of pixels. Of what
+    is thinner than a pixel at the border of the image, they are in the first pixel.
     """
     height, width = truth.masks.shape[-2:]
     dtype = truth.boxes.dtype
@@ -101,4 +102,5 @@ def _centres_of_mass(truth: GroundTruth) -> tuple[Float[Array, "g 2"], Bool[Arra
         for profile, length in ((columns, width), (rows, height))
     )
     low, high = truth.mask_frames[:, :2], truth.mask_frames[:, 2:]
-    return low + jnp.stack([x, y], axis=-1) * (high - low) - 0.5, area > 0
+    centres = low + jnp.stack([x, y], axis=-1) * (high - low) - 0.5
+    return jnp.maximum(centres, 0), area > 0

@@ -35,6 +35,7 @@ _FREE = (
     *("data.root", "data.cache_dir", "input.num_workers", "input.num_threads"),
     *("input.eval_batch_size", "input.eval_short_side"),
     *("model.rpn.test_proposals", "model.roi.detections", "model.detections"),
+    *("model.roi.averaged", "model.roi.mask_stages", "model.roi.mask.subdivision"),
     *("model.precision", "model.backbone.remat"),
 )
 

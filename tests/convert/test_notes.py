@@ -62,8 +62,9 @@ def test_notes_about_our_own_weights_compare_with_their_run(small_run):
         (detectron2.CAFFE2_BACKBONE, {"pixels.order", "pixels.mean", "pixels.std"}),
     ],
 )
-def test_notes_about_a_backbone_are_about_its_input_and_stride(naming, expected):
-    ours = configs.load("mask_rcnn_r50_fpn_1x").model
+@pytest.mark.parametrize("preset", ["mask_rcnn_r50_fpn_1x", "solov2_r50_fpn_1x"])
+def test_notes_about_a_backbone_are_about_its_input_and_stride(naming, expected, preset):
+    ours = configs.load(preset).model
     weights = Weights(
         tensors={"backbone/stem/norm/bias": np.zeros(4)},
         sources={}, naming=naming, unknown=(), where="some.pth",

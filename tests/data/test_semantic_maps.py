@@ -1,4 +1,7 @@
 import dataclasses
+import struct
+import zlib
+from pathlib import Path
 
 import cv2
 import jax
@@ -129,6 +132,21 @@ def test_without_maps_there_are_none():
     assert batch.ground_truth.semantic_map is None
 
 
+def png(bits):
+    """A PNG of zeros with so many bits for each pixel."""
+
+    def chunk(kind, content):
+        check = zlib.crc32(kind + content)
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", check)
+
+    height, width = SIZE
+    header = struct.pack(">IIBBBBB", width, height, bits, 0, 0, 0, 0)
+    rows = zlib.compress(bytes(1 + width * bits // 8) * height)
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+    )
+
+
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
@@ -139,8 +157,10 @@ def test_without_maps_there_are_none():
         (np.zeros(SIZE, np.uint16), r"not a PNG of one channel of 8 bits"),
         (b"\x89PNG\r\n\x1a\n", r"not a readable PNG"),
         (b"some text", r"not a readable PNG"),
+        (png(4), r"not a PNG of one channel of 8 bits"),  # OpenCV would stretch its values
+        (png(8)[:-20] + b"x" * 8 + png(8)[-12:], r"the PNG is damaged"),
     ],
-    ids=["missing", "size", "class", "colours", "16 bits", "cut off", "text"],
+    ids=["missing", "size", "class", "colours", "16 bits", "cut off", "text", "4 bits", "damaged"],
 )
 def test_wrong_maps_are_refused_by_name(labels, message, tmp_path):
     record = make_record(picture(blocks(0)), name="b/image.jpg")
@@ -165,8 +185,12 @@ def test_maps_are_found_beside_the_images(root, tmp_path):
     folder = root / "stuffthingmaps" / "train"
     with pytest.raises(InputError, match=rf"has no semantic maps.*{folder}"):
         train_batches(dataset, config, seed=0)
+    folder.mkdir(parents=True)
+    with pytest.raises(InputError, match=r"\w\.png: no such file.* the map of \w\."):
+        train_batches(dataset, config, seed=0)  # before the first step
     labels = np.full((coco_files.HEIGHT, coco_files.WIDTH), 3, np.uint8)
-    write_map(folder, labels, "a.png")
+    for name in dataset.images.file_names:
+        write_map(folder, labels, str(Path(name).with_suffix(".png")))
     stream = train_batches(dataset, config, seed=0)
     batch = next(stream)
     stream.close()

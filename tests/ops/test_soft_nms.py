@@ -102,6 +102,17 @@ def test_invalid_boxes_may_hold_anything(garbage):
     jax.tree.map(np.testing.assert_array_equal, clean, soft_nms(**candidates))
 
 
+def test_scores_of_zero_are_kept_where_nothing_is_too_low():
+    """A score that is gone is not multiplied: minus infinity times 0."""
+    boxes = jnp.asarray([[0, 0, 9, 9]] * 3 + [[50, 50, 59, 59]], jnp.float32)
+    scores, options = jnp.asarray([0.9, 0.8, 0.7, 0]), {"min_score": 0.0, "num_outputs": 4}
+    found = soft_nms_module.soft_nms(
+        boxes, scores, jnp.ones(4, bool), decay=DECAYS["linear"], **options
+    )
+    assert found.valid.all()
+    assert sorted(found.indices.tolist()) == [0, 1, 2, 3]
+
+
 def test_there_may_be_nothing():
     candidates = random_candidates(6) | {"valid": np.zeros(NUM, bool)}
     assert not soft_nms(**candidates).valid.any()

@@ -79,6 +79,13 @@ def test_an_object_without_a_pixel_has_no_cell():
     assert not assign(empty).positive.any()
 
 
+def test_an_object_thinner_than_a_pixel_has_a_cell_at_the_border():
+    box = jnp.asarray([[0, 20, 0.4, 60]], jnp.float32)
+    truth = tiny.random_truth(np.random.default_rng(3), 1, num_slots=1)
+    thin = dataclasses.replace(truth, boxes=box, mask_frames=box, masks=jnp.ones_like(truth.masks))
+    assert assign(thin).positive.any()
+
+
 def test_an_image_without_objects_has_no_positive_cell():
     assert not assign(tiny.random_truth(np.random.default_rng(0), 0)).positive.any()
     nothing = tiny.random_truth(np.random.default_rng(0), 0, num_slots=0)

@@ -12,8 +12,10 @@ Shapes: b images, s positives, d detections, n RoIs of all images, k side of the
 """
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple
 
 import flax.linen as nn
@@ -21,9 +23,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Key
 
-from maskrcnn_jax.layers import Conv
+from maskrcnn_jax.conv_block import ConvBlock
 from maskrcnn_jax.losses import LossTerm, smooth_dice
-from maskrcnn_jax.norms import NormConfig
 from maskrcnn_jax.ops.morphology import inner_boundary
 from maskrcnn_jax.roi.mask.fcn import FCNMaskHeadConfig, MaskConvs, MaskOutputs, with_masks
 from maskrcnn_jax.roi.mask.losses import MaskLosses, mask_loss, select_class
@@ -79,13 +80,12 @@ class BoundaryMaskHead(nn.Module):
         self.outputs = MaskOutputs(fcn, self.num_classes)
         nn.share_scope(self, self.convs)  # as in the FCN head, whose weights fit
         nn.share_scope(self, self.outputs)
-        self.downsample = ConvBlock(fcn.channels, 3, fcn.norm, stride=2)
-        self.mask_to_boundary = ConvBlock(fcn.channels, 1, fcn.norm)
-        self.boundary_convs = [
-            ConvBlock(fcn.channels, 3, fcn.norm) for _ in range(self.config.num_boundary_convs)
-        ]
-        self.boundary_to_mask = ConvBlock(fcn.channels, 1, fcn.norm)
-        self.fusion = ConvBlock(fcn.channels, 3, fcn.norm)
+        block = partial(ConvBlock, fcn.channels, norm=fcn.norm, kernel_init=_MSRA)
+        self.downsample = block(3, stride=2)
+        self.mask_to_boundary = block(1)
+        self.boundary_convs = [block(3) for _ in range(self.config.num_boundary_convs)]
+        self.boundary_to_mask = block(1)
+        self.fusion = block(3)
         self.boundary_outputs = MaskOutputs(fcn, self.num_classes)
 
     def loss(
@@ -136,29 +136,6 @@ class BoundaryMaskHead(nn.Module):
         return Logits(self.outputs(masks), self.boundary_outputs(boundaries))
 
 
-class ConvBlock(nn.Module):
-    """Convolution, norm and ReLU."""
-
-    channels: int
-    size: int
-    norm: NormConfig | None
-    stride: int = 1
-
-    @nn.compact
-    def __call__(
-        self, x: Float[Array, "n h w c"], valid: Bool[Array, " n"]
-    ) -> Float[Array, "n _ _ d"]:
-        x = Conv(
-            self.channels,
-            self.size,
-            kernel_init=_MSRA,
-            stride=self.stride,
-            use_bias=self.norm is None,
-            name="conv",
-        )(x)
-        return nn.relu(x if self.norm is None else self.norm.build("norm")(x, valid))
-
-
 def boundary_loss(
     logits: Float[Array, "n k k"], targets: Float[Array, "n k k"], valid: Bool[Array, " n"]
 ) -> LossTerm:
@@ -170,4 +147,4 @@ def boundary_loss(
     """
     outlines = jax.vmap(inner_boundary)(targets >= 0.5).astype(logits.dtype)
     pixels, overlap = mask_loss(logits, outlines, valid), smooth_dice(logits, outlines, valid)
-    return LossTerm(pixels.sum / logits[0].size + overlap.sum, overlap.count)
+    return LossTerm(pixels.sum / math.prod(logits.shape[1:]) + overlap.sum, overlap.count)

@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from maskrcnn_jax.layers import Conv, Dense, full_precision
-from maskrcnn_jax.losses import LossTerm, squared_error
+from maskrcnn_jax.losses import squared_error
 from maskrcnn_jax.roi.mask.fcn import FCNMaskHeadConfig
 from maskrcnn_jax.roi.mask.losses import MaskLosses
 from maskrcnn_jax.roi.mask.targets import MaskTargetConfig, mask_targets, object_share
@@ -77,8 +77,7 @@ class MaskScoringHead(nn.Module):
         masks, valid = jax.nn.sigmoid(losses.logits), positives.valid
         predicted = self._predicted_iou(features, positives.boxes, valid, masks, positives.labels)
         targets = jax.vmap(mask_iou_targets)(truth, positives, losses.logits)
-        term = squared_error(predicted, targets, valid & (targets > 0))
-        term = LossTerm(_LOSS_WEIGHT * term.sum, term.count)
+        term = squared_error(predicted, targets, valid & (targets > 0)).weighted(_LOSS_WEIGHT)
         return MaskLosses(losses.terms | {"roi_mask_iou": term}, losses.logits)
 
     def predict(self, features: Features, detections: Detections) -> Detections:

@@ -43,8 +43,9 @@ def mask_targets(
         output_size=side,
         samples_per_cell=None,
         half_pixel=config.half_pixel,
-        # A positive box reaches at most twice its object's box (IoU >= 0.5), and that box at most
-        # three times the mask's frame; of masks still smaller than their boxes a part is missed.
+        # A sampled positive box reaches at most twice its object's box (IoU >= 0.5), and that box
+        # at most three times the mask's frame. Of masks still smaller than their boxes, and in
+        # refined boxes that have become larger (``masks_on_refined_boxes``), a part is missed.
         longest_side=6 * max(truth.masks.shape[-2:]),
     )[..., 0]
     targets = averages if config.soft else (averages >= 0.5).astype(averages.dtype)
