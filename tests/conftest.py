@@ -31,6 +31,13 @@ hypothesis.settings.register_profile("default", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("default")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _forget_programs():
+    """A process that kept all programs of all tests would end in the limits of the system."""
+    yield
+    jax.clear_caches()
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """Folder of real data and weights beside the repository; a user does not have it."""

@@ -1,4 +1,7 @@
-"""Training without ImageNet weights: norms that are trained everywhere, and nothing frozen."""
+"""Training without ImageNet weights: BatchNorms that are trained everywhere, and nothing frozen.
+
+GroupNorm is what the preset ``shapes`` has, which the tests of the scripts train.
+"""
 
 import dataclasses
 import functools
@@ -6,12 +9,11 @@ import functools
 import jax
 import numpy as np
 import optax
-import pytest
 from jax.sharding import Mesh
 
 from maskrcnn_jax.backbones.resnet import ResNetConfig
 from maskrcnn_jax.necks.fpn import FPNConfig
-from maskrcnn_jax.norms import BatchNormConfig, GroupNormConfig
+from maskrcnn_jax.norms import BatchNormConfig
 from maskrcnn_jax.training.sharding import DATA_AXIS, data_mesh, replicate, shard_batch
 from maskrcnn_jax.training.state import create_state, initial_variables
 from maskrcnn_jax.training.step import make_train_step
@@ -50,9 +52,8 @@ def train(config, batches, *, num_devices):
     return jax.device_get(state), losses
 
 
-@pytest.mark.parametrize("norm", [GroupNormConfig(groups=4), BatchNormConfig()])
-def test_the_loss_falls_and_every_parameter_moves(norm):
-    config = scratch_config(norm)
+def test_the_loss_falls_and_every_parameter_moves():
+    config = scratch_config(BatchNormConfig())
     state, losses = train(config, [tiny.random_batch(0)] * 12, num_devices=2)
     assert np.isfinite(losses).all()
     assert losses[-1] < 0.8 * losses[0]
