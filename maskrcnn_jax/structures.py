@@ -13,7 +13,8 @@ Every structure is written for a batch; functions for one image see it without t
 * ``valid`` is True for real entries. What lies under False may be garbage and changes nothing.
 """
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeAlias
 
 import flax.struct
 import jax
@@ -22,6 +23,10 @@ from jaxtyping import Array, Bool, Float, Int, UInt8
 
 SEMANTIC_STRIDE = 8  # pixels of the input from cell to cell of a semantic map
 UNKNOWN_LABEL = 255  # in a semantic map (COCO-Stuff)
+
+
+# Maps of all levels of a pyramid; that of a level has a stride of 2**level.
+Features: TypeAlias = Mapping[int, Float[Array, "b _ _ c"]]
 
 
 @flax.struct.dataclass

@@ -7,7 +7,6 @@ Shapes: b images, n RoIs of an image.
 """
 
 import itertools
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal
@@ -24,6 +23,7 @@ from maskrcnn_jax.roi.mask import AnyMaskHeadConfig, FCNMaskHeadConfig
 from maskrcnn_jax.roi.pooling import PoolingConfig, RoIAlignConfig, pool
 from maskrcnn_jax.roi.sampling import (
     RoISamplingConfig,
+    draw_rois,
     only_positives,
     refined_proposals,
     rematch,
@@ -34,14 +34,11 @@ from maskrcnn_jax.roi.stages import (
     all_stages,
     average_masks,
     detect_in_stages,
-    draw,
     refine,
     require_one_box,
     stage_box_losses,
 )
-from maskrcnn_jax.structures import Detections, GroundTruth, Proposals, Samples
-
-Features = Mapping[int, Float[Array, "b _ _ c"]]
+from maskrcnn_jax.structures import Detections, Features, GroundTruth, Proposals, Samples
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +107,7 @@ class CascadeRoIHead(nn.Module):
         stages, limit = self.config.stages, self.config.detections.limit_shrinking
         split = partial(jax.random.split, num=(2, len(stages)))
         drawing_keys, mask_keys = jax.vmap(split, out_axes=2)(keys)  # each [stages, b]
-        samples = draw(
+        samples = draw_rois(
             *(proposals, truth, drawing_keys[0]),
             num_classes=self.num_classes,
             config=stages[0].sampling,
@@ -156,7 +153,9 @@ class CascadeRoIHead(nn.Module):
         """The samples of ``stage``, from those of the stage before and what has become of them."""
         if self.config.resample:
             proposals = jax.vmap(refined_proposals)(samples, boxes, truth)
-            return draw(proposals, truth, keys, num_classes=self.num_classes, config=stage.sampling)
+            return draw_rois(
+                proposals, truth, keys, num_classes=self.num_classes, config=stage.sampling
+            )
         again = partial(
             rematch, num_classes=self.num_classes, positive_from=stage.sampling.positive_from
         )

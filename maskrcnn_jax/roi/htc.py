@@ -7,7 +7,6 @@ semantic branch, if there is one, adds to the features of boxes and masks what s
 Shapes: b images, n RoIs of an image, o pooled side, k1 classes with background.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal, NamedTuple
@@ -23,7 +22,12 @@ from maskrcnn_jax.roi.detections import DetectionConfig
 from maskrcnn_jax.roi.mask.fcn import FCNMaskHeadConfig, fcn_losses, with_masks
 from maskrcnn_jax.roi.mask.htc import HTCMaskHead
 from maskrcnn_jax.roi.pooling import PoolingConfig, RoIAlignConfig, pool
-from maskrcnn_jax.roi.sampling import RoISamplingConfig, only_positives, refined_proposals
+from maskrcnn_jax.roi.sampling import (
+    RoISamplingConfig,
+    draw_rois,
+    only_positives,
+    refined_proposals,
+)
 from maskrcnn_jax.roi.semantic import SemanticHeadConfig, pool_semantic, semantic_losses
 from maskrcnn_jax.roi.stages import (
     RefinementConfig,
@@ -31,14 +35,11 @@ from maskrcnn_jax.roi.stages import (
     all_stages,
     average_masks,
     detect_in_stages,
-    draw,
     refine,
     require_one_box,
     stage_box_losses,
 )
-from maskrcnn_jax.structures import Detections, GroundTruth, Proposals, Samples
-
-Features = Mapping[int, Float[Array, "b _ _ c"]]
+from maskrcnn_jax.structures import Detections, Features, GroundTruth, Proposals, Samples
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,7 +135,7 @@ class HTCRoIHead(nn.Module):
         split = partial(jax.random.split, num=(len(config.stages), 2))
         stage_keys = jax.vmap(split, out_axes=2)(keys)  # [stages, 2, b]
         for stage, (box_keys, mask_keys) in zip(config.stages, stage_keys, strict=True):
-            again = partial(draw, num_classes=self.num_classes, config=stage.sampling)
+            again = partial(draw_rois, num_classes=self.num_classes, config=stage.sampling)
             samples = again(proposals, truth, box_keys)
             logits, deltas = self._look(maps, samples.boxes, samples.valid, stage)
             terms = stage_box_losses(logits, deltas, samples, truth, config=stage.box)

@@ -1,14 +1,17 @@
-"""Which proposals train the second stage, for one image.
+"""Which proposals train the second stage.
 
-Shapes: p proposals, g ground-truth objects, s samples.
+Functions are for one image unless they say otherwise.
+
+Shapes: b images, p proposals, g ground-truth objects, s samples.
 """
 
 import dataclasses
 from dataclasses import dataclass
+from functools import partial
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Key, PRNGKeyArray
 
 from maskrcnn_jax.ops import boxes as box_ops
 from maskrcnn_jax.ops.matching import Matches, match
@@ -59,6 +62,19 @@ def sample_rois(
         matched=matched,
         valid=chosen.valid,
     )
+
+
+def draw_rois(
+    proposals: Proposals,
+    truth: GroundTruth,
+    keys: Key[Array, " b"],
+    *,
+    num_classes: int,
+    config: RoISamplingConfig,
+) -> Samples:
+    """``sample_rois`` for a batch."""
+    of_one_image = partial(sample_rois, num_classes=num_classes, config=config)
+    return jax.vmap(of_one_image)(proposals, truth, keys)
 
 
 def rematch(

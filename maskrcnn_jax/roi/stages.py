@@ -11,13 +11,13 @@ from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Float, Int
 
 from maskrcnn_jax.errors import InputError
 from maskrcnn_jax.losses import LossTerm
 from maskrcnn_jax.roi.box_head import BoxHeadConfig, box_losses
 from maskrcnn_jax.roi.detections import DetectionConfig, decode_boxes, detect
-from maskrcnn_jax.roi.sampling import RoISamplingConfig, sample_rois
+from maskrcnn_jax.roi.sampling import RoISamplingConfig
 from maskrcnn_jax.structures import Detections, GroundTruth, Proposals, Samples
 
 
@@ -69,19 +69,6 @@ def require_one_box(box: BoxHeadConfig) -> None:
             "roi.box.class_agnostic is False, but a cascade hands one box of each RoI from "
             "stage to stage: set it to True"
         )
-
-
-def draw(
-    proposals: Proposals,
-    truth: GroundTruth,
-    keys: Key[Array, " b"],
-    *,
-    num_classes: int,
-    config: RoISamplingConfig,
-) -> Samples:
-    """Samples of a batch."""
-    of_one = partial(sample_rois, num_classes=num_classes, config=config)
-    return jax.vmap(of_one)(proposals, truth, keys)
 
 
 def stage_box_losses(

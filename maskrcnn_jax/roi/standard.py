@@ -3,23 +3,20 @@
 Shapes: b images.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Int, Key
 
 from maskrcnn_jax.losses import LossTerm
 from maskrcnn_jax.roi.box_head import BoxHeadConfig, box_losses, refined_positives
 from maskrcnn_jax.roi.detections import DetectionConfig, decode_boxes, detect
 from maskrcnn_jax.roi.mask import AnyMaskHeadConfig, FCNMaskHeadConfig
 from maskrcnn_jax.roi.pooling import PoolingConfig, RoIAlignConfig, pool
-from maskrcnn_jax.roi.sampling import RoISamplingConfig, only_positives, sample_rois
-from maskrcnn_jax.structures import Detections, GroundTruth, Proposals
-
-Features = Mapping[int, Float[Array, "b _ _ c"]]
+from maskrcnn_jax.roi.sampling import RoISamplingConfig, draw_rois, only_positives
+from maskrcnn_jax.structures import Detections, Features, GroundTruth, Proposals
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,11 +61,9 @@ class StandardRoIHead(nn.Module):
         """
         config = self.config
         sampling_keys, mask_keys = jax.vmap(jax.random.split, out_axes=1)(keys)
-        samples = jax.vmap(
-            lambda proposals, truth, key: sample_rois(
-                proposals, truth, key, num_classes=self.num_classes, config=config.sampling
-            )
-        )(proposals, truth, sampling_keys)
+        samples = draw_rois(
+            proposals, truth, sampling_keys, num_classes=self.num_classes, config=config.sampling
+        )
         pooled = pool(features, samples.boxes, samples.valid, config=config.pooling)
         logits, deltas = self.box_head(pooled)
         truth_boxes = jnp.take_along_axis(truth.boxes, samples.matched[..., None], axis=1)

@@ -3,7 +3,6 @@
 Shapes: b images, n anchors of an image, s sampled anchors.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -18,9 +17,7 @@ from maskrcnn_jax.rpn.anchors import AnchorConfig, pyramid_anchors
 from maskrcnn_jax.rpn.head import RPNHead
 from maskrcnn_jax.rpn.proposals import BOX_WEIGHTS, ProposalConfig, propose
 from maskrcnn_jax.rpn.targets import AnchorSamplingConfig, AnchorTargets, anchor_targets
-from maskrcnn_jax.structures import GroundTruth, Proposals
-
-Features = Mapping[int, Float[Array, "b _ _ c"]]
+from maskrcnn_jax.structures import Features, GroundTruth, Proposals
 
 
 @dataclass(frozen=True, kw_only=True)

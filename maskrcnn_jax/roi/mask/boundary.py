@@ -13,7 +13,6 @@ Shapes: b images, s positives, d detections, n RoIs of all images, k side of the
 
 import dataclasses
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple
@@ -30,9 +29,7 @@ from maskrcnn_jax.roi.mask.fcn import FCNMaskHeadConfig, MaskConvs, MaskOutputs,
 from maskrcnn_jax.roi.mask.losses import MaskLosses, mask_loss, select_class
 from maskrcnn_jax.roi.mask.targets import mask_targets
 from maskrcnn_jax.roi.pooling import PoolingConfig, pool
-from maskrcnn_jax.structures import Detections, GroundTruth, Samples
-
-Features = Mapping[int, Float[Array, "b _ _ c"]]
+from maskrcnn_jax.structures import Detections, Features, GroundTruth, Samples
 
 _MSRA = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
 

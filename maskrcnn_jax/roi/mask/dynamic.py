@@ -8,7 +8,6 @@ Shapes: b images, s positives or detections, k side of the mask, e channels of t
 """
 
 import dataclasses
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import flax.linen as nn
@@ -22,9 +21,7 @@ from maskrcnn_jax.mask_features import MaskFeatures, MaskFeaturesConfig
 from maskrcnn_jax.roi.mask.losses import MaskLosses, mask_loss
 from maskrcnn_jax.roi.mask.targets import MaskTargetConfig, mask_targets
 from maskrcnn_jax.roi.pooling import PoolingConfig, RoIAlignConfig, pool
-from maskrcnn_jax.structures import Detections, GroundTruth, Samples
-
-Features = Mapping[int, Float[Array, "b _ _ c"]]
+from maskrcnn_jax.structures import Detections, Features, GroundTruth, Samples
 
 _MSRA = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
 _LEVEL = 2  # that of the mask features, stride 4

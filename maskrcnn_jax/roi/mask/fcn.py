@@ -5,7 +5,6 @@ of the mask (2 * o by default), q classes (1 if class-agnostic, one more with th
 """
 
 import dataclasses
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -20,9 +19,7 @@ from maskrcnn_jax.roi.mask.losses import MaskLosses, select_class
 from maskrcnn_jax.roi.mask.pixel_losses import BinaryCrossEntropyConfig, PixelLossConfig
 from maskrcnn_jax.roi.mask.targets import MaskTargetConfig, mask_targets
 from maskrcnn_jax.roi.pooling import PoolingConfig, RoIAlignConfig, pool
-from maskrcnn_jax.structures import Detections, GroundTruth, Samples
-
-Features = Mapping[int, Float[Array, "b _ _ c"]]
+from maskrcnn_jax.structures import Detections, Features, GroundTruth, Samples
 
 _MSRA = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
 

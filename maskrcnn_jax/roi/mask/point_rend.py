@@ -12,7 +12,6 @@ l pixels of all feature maps, c channels, q classes.
 """
 
 import dataclasses
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple
@@ -39,9 +38,7 @@ from maskrcnn_jax.ops.sampling_grid import Maps
 from maskrcnn_jax.roi.mask.losses import MaskLosses, mask_loss, select_class
 from maskrcnn_jax.roi.mask.point_heads import CoarseHeadConfig, PointHeadConfig
 from maskrcnn_jax.roi.mask.targets import MaskTargetConfig, mask_targets, point_targets
-from maskrcnn_jax.structures import Detections, GroundTruth, Samples
-
-Features = Mapping[int, Float[Array, "b _ _ c"]]
+from maskrcnn_jax.structures import Detections, Features, GroundTruth, Samples
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,6 @@ k side of the mask, q classes.
 """
 
 import dataclasses
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import flax.linen as nn
@@ -24,9 +23,7 @@ from maskrcnn_jax.roi.mask.losses import MaskLosses
 from maskrcnn_jax.roi.mask.targets import MaskTargetConfig, mask_targets, object_share
 from maskrcnn_jax.roi.mask.unwrapped import UnwrappedMaskHeadConfig
 from maskrcnn_jax.roi.pooling import PoolingConfig, RoIAlignConfig, pool
-from maskrcnn_jax.structures import Detections, GroundTruth, Samples
-
-Features = Mapping[int, Float[Array, "b _ _ c"]]
+from maskrcnn_jax.structures import Detections, Features, GroundTruth, Samples
 
 _NUM_CONVS = 4
 _LOSS_WEIGHT = 0.5  # MMDetection, maskiou_head.py
