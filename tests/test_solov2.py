@@ -1,4 +1,4 @@
-"""Laws of the whole detector, on a tiny one."""
+"""Laws of the whole detector, on a tiny one; what all detectors fulfil: ``tests/test_variants.py``."""
 
 import functools
 from typing import Any
@@ -6,13 +6,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
-import pytest
 from flax.traverse_util import flatten_dict
 
-from maskrcnn_jax.training.sharding import data_mesh, place_state, shard_batch
-from maskrcnn_jax.training.state import create_state, merge, split
-from maskrcnn_jax.training.step import make_train_step
+from maskrcnn_jax.training.state import merge, split
 from tests import tiny
 from tests.solo.models import tiny_solov2, tiny_solov2_variables
 from tests.test_maskrcnn import assert_close, assert_same, replace_truth
@@ -82,29 +78,3 @@ def test_detections_are_whole_masks_in_order():
     assert ((found.masks >= 0) & (found.masks <= 1)).all()
     assert (found.boxes[1, :, 2:] <= jnp.array([70, 50])).all()
     np.testing.assert_array_equal(found.mask_frames[0, 0], [-4, -4, 100, 68])
-
-
-@pytest.fixture(scope="module")
-def trained():
-    """Losses of steps on one batch, which two devices divide."""
-    mesh, optimizer = data_mesh(), optax.sgd(0.02, momentum=0.9)
-    state = create_state(tiny_solov2_variables(), optimizer, CONFIG.frozen_modules())
-    state = place_state(jax.tree.map(jnp.array, state), mesh, sharded=False)
-    step = make_train_step(MODEL, optimizer, mesh, seed=0)
-    batch, losses = shard_batch(jax.tree.map(np.asarray, tiny.random_batch(0)), mesh), []
-    for _ in range(10):
-        state, metrics = step(state, batch)
-        losses.append(metrics)
-    assert state.finite
-    return losses
-
-
-def test_two_devices_give_the_loss_of_one(trained):
-    _, (terms, gradients) = usual()
-    for name, term in terms.items():
-        np.testing.assert_allclose(trained[0][name], term.mean, rtol=1e-5)
-    np.testing.assert_allclose(trained[0]["gradient_norm"], optax.tree.norm(gradients), rtol=1e-4)
-
-
-def test_steps_lower_the_loss(trained):
-    assert trained[-1]["loss"] < 0.7 * trained[0]["loss"]

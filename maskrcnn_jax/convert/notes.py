@@ -32,6 +32,8 @@ _SHOWN_BY_ARRAYS = (
     *("head.num_convs", "head.channels", "mask_features.channels", "mask_features.outputs"),
     *("roi.mask.coarse.", "roi.mask.point."),
 )
+# Parts that are there or not, which the arrays show as well.
+_PRESENCE = ("roi.semantic",)
 # What matters to the weights of a backbone alone.
 _OF_BACKBONES = ("pixels.", "backbone.stride_in_1x1")
 # Sections of the config of every detector.
@@ -59,7 +61,7 @@ def export_notes(model: AnyDetectorConfig, naming: Naming) -> list[str]:
     return [
         f"note: --model.{option} is {here}; {naming.system} by itself takes {there}"
         for option, there, here in _semantic_differences(standard, model)
-        if not _begins(option, _SHOWN_BY_ARRAYS)
+        if not _begins(option, _SHOWN_BY_ARRAYS) and option not in _PRESENCE
     ]
 
 

@@ -8,7 +8,6 @@ Shapes: b images, y x size of the fused level, c channels of the pyramid, q sema
 n RoIs of an image, o pooled side.
 """
 
-import dataclasses
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from maskrcnn_jax.errors import InputError
 from maskrcnn_jax.layers import Conv, full_precision
 from maskrcnn_jax.losses import LossTerm, softmax_cross_entropy
 from maskrcnn_jax.ops.resize import resize_corners
@@ -35,14 +35,23 @@ _MSRA = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
 class SemanticHeadConfig:
     """``num_convs`` 3x3 convolutions with as many channels as the pyramid has.
 
-    ``pooling`` makes RoIs of its features, whatever its ``levels`` are; they are averaged down to
-    the sides of the box and the mask features.
+    ``pooling`` makes RoIs of its features, which are averaged down to the sides of the box and the
+    mask features.
     """
 
     target: AnySemanticTargetConfig = field(default_factory=ObjectMasksConfig)
     num_convs: int = 4
-    pooling: PoolingConfig = field(default_factory=lambda: RoIAlignConfig(output_size=14))
+    pooling: PoolingConfig = field(
+        default_factory=lambda: RoIAlignConfig(output_size=14, levels=(LEVEL,))
+    )
     loss_weight: float = 0.2
+
+    def __post_init__(self):
+        if self.pooling.levels != (LEVEL,):
+            raise InputError(
+                f"roi.semantic.pooling.levels are {self.pooling.levels}; the semantic features "
+                f"have the one level {LEVEL}: set them to ({LEVEL},)"
+            )
 
     def build(self, num_classes: int) -> "SemanticHead":
         return SemanticHead(self, num_classes)
@@ -107,7 +116,6 @@ def pool_semantic(
     config: PoolingConfig,
 ) -> Float[Array, "b n o o c"]:
     """The semantic features of RoIs, with ``side`` cells per side."""
-    config = dataclasses.replace(config, levels=(LEVEL,))
     pooled = pool({LEVEL: features}, boxes, valid, config=config)
     factor = config.output_size // side
     cells = pooled.reshape(*pooled.shape[:2], side, factor, side, factor, -1)

@@ -1,7 +1,6 @@
 import dataclasses
 import json
 
-import jax
 import numpy as np
 import pytest
 
@@ -12,7 +11,6 @@ from benchmarks.ablations.cases import PLAIN, cases
 from benchmarks.ablations.report import differences, table
 from maskrcnn_jax.errors import InputError
 from maskrcnn_jax.serialization import from_json, to_json
-from maskrcnn_jax.structures import abstract_batch
 
 RESULTS = {
     PLAIN: {0: {"box AP": 0.5, "mask AP": 0.4}, 1: {"box AP": 0.6, "mask AP": 0.5}},
@@ -29,15 +27,6 @@ def test_every_case_is_a_detector_of_its_own_that_survives_json(name, tmp_path):
     path = tmp_path / "config.json"
     path.write_text(json.dumps(to_json(config)))
     assert configs.load(str(path)) == config
-    batch = abstract_batch(1, (128, 128), num_slots=4, mask_size=112)
-    keys = jax.random.split(jax.random.key(0), 1)
-    losses = jax.eval_shape(
-        lambda: config.model.build().init_with_output(
-            keys[0], jax.tree.map(lambda x: jax.numpy.zeros(x.shape, x.dtype), batch), keys,
-            method="loss",
-        )[0]
-    )  # fmt: skip
-    assert len(losses) >= 2
 
 
 def test_differences_are_between_runs_of_the_same_seed():
