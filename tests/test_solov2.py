@@ -1,4 +1,4 @@
-"""Laws of the whole detector, on a tiny one; what all detectors fulfil: ``tests/test_variants.py``."""
+"""Laws of the whole detector, on a tiny one. What all detectors fulfil: tests/test_variants.py."""
 
 import functools
 from typing import Any
