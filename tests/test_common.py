@@ -12,6 +12,7 @@ import pytest
 import configs
 from maskrcnn_jax.errors import InputError
 from maskrcnn_jax.experiment import ExperimentConfig, check_semantic_maps
+from maskrcnn_jax.pixels import PixelConfig
 from maskrcnn_jax.roi.cascade import CascadeRoIHeadConfig
 from maskrcnn_jax.roi.htc import HTCRoIHeadConfig
 from maskrcnn_jax.roi.mask import (
@@ -118,7 +119,10 @@ def test_in_bfloat16_variables_and_results_stay_float32(name, verb):
     backbone = dataclasses.replace(
         config.model.backbone, depth=18, groups=1, width_per_group=64, stride_in_1x1=True
     )
-    model = dataclasses.replace(config.model, precision="bfloat16", backbone=backbone)
+    pixels = PixelConfig()  # have no part in it
+    model = dataclasses.replace(
+        config.model, precision="bfloat16", backbone=backbone, pixels=pixels
+    )
     found = _outputs(model, verb, *shapes_of(config))
     assert not any(x.dtype == jnp.bfloat16 for x in jax.tree.leaves(found))
 

@@ -36,10 +36,9 @@ def image(tmp_path):
     return path
 
 
-@pytest.mark.parametrize("suffix", [".safetensors", ".npz"])
-def test_a_run_leaves_as_one_file_and_scores_the_same(run, workdir, tmp_path, suffix):
-    path = tmp_path / f"weights{suffix}"
-    result = run(*CONVERT, workdir, "--to", suffix[1:], "--out", path)
+def test_a_run_leaves_as_one_file_and_scores_the_same(run, workdir, tmp_path):
+    path = tmp_path / "weights.safetensors"
+    result = run(*CONVERT, workdir, "--to", "safetensors", "--out", path)
     assert result.returncode == 0, result.stderr
     for options in (["--workdir", workdir], ["--init.checkpoint", path]):
         result = run("eval.py", *options, "--out", tmp_path / options[0])

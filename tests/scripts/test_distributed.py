@@ -124,21 +124,6 @@ def test_an_error_in_one_ends_the_others(cache, tmp_path):
     assert time.monotonic() - started < 200  # JAX itself would wait for 300
 
 
-def test_a_signal_to_one_process_stops_all_after_the_same_step(cache, tmp_path):
-    processes = start(tmp_path, cache, 2, "--optimizer.schedule.epochs", "100")
-    deadline = time.monotonic() + 300
-    while not (tmp_path / "checkpoints/2").is_dir():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    processes[1].send_signal(signal.SIGTERM)
-    outputs = finish(processes)
-    assert [status for _, status in outputs] == [128 + signal.SIGTERM] * 2, outputs
-    last = log_lines(tmp_path)[-1]["step"]
-    assert 2 < last < 200
-    assert f"SIGTERM: saved after step {last} of 200" in outputs[0][0]
-    assert (tmp_path / "checkpoints" / str(last)).is_dir()
-
-
 @pytest.mark.parametrize("option", ["coordinator", "num-processes", "process-id"])
 def test_half_of_an_address_is_refused(fails, tmp_path, option):
     value = "127.0.0.1:1" if option == "coordinator" else "1"

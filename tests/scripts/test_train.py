@@ -113,13 +113,6 @@ def test_own_coco_data(run, shared, tmp_path):
     assert all(np.isfinite(line["loss"]) for line in _lines(tmp_path))
 
 
-def test_a_run_on_two_devices_is_evaluated_on_one(run, tmp_path):
-    result = run("train.py", "shapes", "--workdir", tmp_path, *TINY, devices=2)
-    assert result.returncode == 0, result.stderr
-    result = run("eval.py", "--workdir", tmp_path)
-    assert result.returncode == 0, result.stderr
-
-
 def test_a_diverged_run_ends_before_a_checkpoint_is_written(fails, tmp_path):
     message = fails(
         *("train.py", "shapes", "--workdir", tmp_path, *TINY),
