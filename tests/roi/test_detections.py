@@ -68,7 +68,7 @@ def slow_detections(probabilities, boxes, valid, config=CONFIG):
 @pytest.mark.parametrize("boxes_per_roi", [K, 1])
 @pytest.mark.parametrize("seed", range(4))
 def test_detections_equal_the_slow_loop(seed, boxes_per_roi):
-    check_against_the_slow_loop(random_rois(seed, boxes_per_roi=boxes_per_roi), CONFIG)
+    assert_as_the_slow_loop(random_rois(seed, boxes_per_roi=boxes_per_roi), CONFIG)
 
 
 @pytest.mark.parametrize("class_agnostic", [False, True])
@@ -83,10 +83,10 @@ def test_detections_equal_the_slow_loop(seed, boxes_per_roi):
 def test_every_kind_of_nms_equals_the_slow_loop(kind, class_agnostic):
     config = dataclasses.replace(CONFIG, nms=kind, class_agnostic_nms=class_agnostic)
     for seed in range(3):
-        check_against_the_slow_loop(random_rois(seed), config)
+        assert_as_the_slow_loop(random_rois(seed), config)
 
 
-def check_against_the_slow_loop(rois, config):
+def assert_as_the_slow_loop(rois, config):
     found, expected = jit_detect(*rois, config=config), slow_detections(*rois, config=config)
     scores, labels, boxes = (np.array(x) for x in zip(*expected, strict=True))
     count = len(expected)
