@@ -1,6 +1,6 @@
 """The box head: what is in a RoI, and where exactly.
 
-Shapes: n RoIs, o pooled side, c channels, k classes, k1 = k + 1 logits,
+Shapes: b images, n RoIs, o pooled side, c channels, k classes, k1 = k + 1 logits,
 r 4 * k deltas (4 if class-agnostic, 4 * k1 with those of the background).
 """
 
@@ -15,7 +15,7 @@ from jaxtyping import Array, Bool, Float
 from maskrcnn_jax.layers import Dense, full_precision
 from maskrcnn_jax.losses import LossTerm, smooth_l1, softmax_cross_entropy
 from maskrcnn_jax.ops import boxes as box_ops
-from maskrcnn_jax.structures import Samples
+from maskrcnn_jax.structures import GroundTruth, Samples
 
 _XAVIER = nn.initializers.variance_scaling(1.0, "fan_in", "uniform")
 
@@ -92,6 +92,19 @@ def box_losses(
         "roi_class": classification,
         "roi_box": LossTerm(regression.sum, classification.count),
     }
+
+
+def sampled_box_losses(
+    logits: Float[Array, "b n k1"],
+    deltas: Float[Array, "b n r"],
+    samples: Samples,
+    truth: GroundTruth,
+    *,
+    config: BoxHeadConfig,
+) -> dict[str, LossTerm]:
+    """``box_losses`` of a batch of samples, each against the box of its matched object."""
+    truth_boxes = jnp.take_along_axis(truth.boxes, samples.matched[..., None], axis=1)
+    return box_losses(logits, deltas, samples, truth_boxes, config=config)
 
 
 def refined_positives(

@@ -17,7 +17,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from maskrcnn_jax.losses import LossTerm
 from maskrcnn_jax.ops.gradient import scale_gradient
-from maskrcnn_jax.roi.box_head import BoxHeadConfig
+from maskrcnn_jax.roi.box_head import BoxHeadConfig, sampled_box_losses
 from maskrcnn_jax.roi.detections import DetectionConfig
 from maskrcnn_jax.roi.mask import AnyMaskHeadConfig, FCNMaskHeadConfig
 from maskrcnn_jax.roi.pooling import PoolingConfig, RoIAlignConfig, pool
@@ -36,7 +36,6 @@ from maskrcnn_jax.roi.stages import (
     detect_in_stages,
     refine,
     require_one_box,
-    stage_box_losses,
 )
 from maskrcnn_jax.structures import Detections, Features, GroundTruth, Proposals, Samples
 
@@ -175,7 +174,7 @@ class CascadeRoIHead(nn.Module):
         scale = config.gradient_scale
         pooled = scale_gradient(pooled, 1 / len(config.stages) if scale is None else scale)
         logits, deltas = self.box_heads[stage.number](pooled)
-        losses = stage_box_losses(logits, deltas, samples, truth, config=stage.box)
+        losses = sampled_box_losses(logits, deltas, samples, truth, config=stage.box)
         if stage.number < len(self.mask_heads):
             positives = only_positives(samples, num_classes=self.num_classes, config=stage.sampling)
             losses |= self.mask_heads[stage.number].loss(features, positives, truth, keys).terms

@@ -17,7 +17,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from maskrcnn_jax.errors import InputError
 from maskrcnn_jax.losses import LossTerm
-from maskrcnn_jax.roi.box_head import BoxHeadConfig
+from maskrcnn_jax.roi.box_head import BoxHeadConfig, sampled_box_losses
 from maskrcnn_jax.roi.detections import DetectionConfig
 from maskrcnn_jax.roi.mask.fcn import FCNMaskHeadConfig, fcn_losses, with_masks
 from maskrcnn_jax.roi.mask.htc import HTCMaskHead
@@ -37,7 +37,6 @@ from maskrcnn_jax.roi.stages import (
     detect_in_stages,
     refine,
     require_one_box,
-    stage_box_losses,
 )
 from maskrcnn_jax.structures import Detections, Features, GroundTruth, Proposals, Samples
 
@@ -138,7 +137,7 @@ class HTCRoIHead(nn.Module):
             again = partial(draw_rois, num_classes=self.num_classes, config=stage.sampling)
             samples = again(proposals, truth, box_keys)
             logits, deltas = self._look(maps, samples.boxes, samples.valid, stage)
-            terms = stage_box_losses(logits, deltas, samples, truth, config=stage.box)
+            terms = sampled_box_losses(logits, deltas, samples, truth, config=stage.box)
             boxes = refine(deltas, samples.boxes, sizes, stage=stage, limit_shrinking=limit)
             proposals = jax.vmap(refined_proposals)(samples, boxes, truth)
             terms |= self._mask_losses(maps, again(proposals, truth, mask_keys), truth, stage)

@@ -15,10 +15,10 @@ from jaxtyping import Array, Float, Int
 
 from maskrcnn_jax.errors import InputError
 from maskrcnn_jax.losses import LossTerm
-from maskrcnn_jax.roi.box_head import BoxHeadConfig, box_losses
+from maskrcnn_jax.roi.box_head import BoxHeadConfig
 from maskrcnn_jax.roi.detections import DetectionConfig, decode_boxes, detect
 from maskrcnn_jax.roi.sampling import RoISamplingConfig
-from maskrcnn_jax.structures import Detections, GroundTruth, Proposals, Samples
+from maskrcnn_jax.structures import Detections, Proposals
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,19 +69,6 @@ def require_one_box(box: BoxHeadConfig) -> None:
             "roi.box.class_agnostic is False, but a cascade hands one box of each RoI from "
             "stage to stage: set it to True"
         )
-
-
-def stage_box_losses(
-    logits: Float[Array, "b n k1"],
-    deltas: Float[Array, "b n 4"],
-    samples: Samples,
-    truth: GroundTruth,
-    *,
-    config: BoxHeadConfig,
-) -> dict[str, LossTerm]:
-    """The losses of a stage's box head, not yet weighted."""
-    truth_boxes = jnp.take_along_axis(truth.boxes, samples.matched[..., None], axis=1)
-    return box_losses(logits, deltas, samples, truth_boxes, config=config)
 
 
 def refine(

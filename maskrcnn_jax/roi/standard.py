@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 from jaxtyping import Array, Int, Key
 
 from maskrcnn_jax.losses import LossTerm
-from maskrcnn_jax.roi.box_head import BoxHeadConfig, box_losses, refined_positives
+from maskrcnn_jax.roi.box_head import BoxHeadConfig, refined_positives, sampled_box_losses
 from maskrcnn_jax.roi.detections import DetectionConfig, decode_boxes, detect
 from maskrcnn_jax.roi.mask import AnyMaskHeadConfig, FCNMaskHeadConfig
 from maskrcnn_jax.roi.pooling import PoolingConfig, RoIAlignConfig, pool
@@ -66,8 +65,7 @@ class StandardRoIHead(nn.Module):
         )
         pooled = pool(features, samples.boxes, samples.valid, config=config.pooling)
         logits, deltas = self.box_head(pooled)
-        truth_boxes = jnp.take_along_axis(truth.boxes, samples.matched[..., None], axis=1)
-        losses = box_losses(logits, deltas, samples, truth_boxes, config=config.box)
+        losses = sampled_box_losses(logits, deltas, samples, truth, config=config.box)
         if self.mask_head is None:
             return losses
         positives = only_positives(samples, num_classes=self.num_classes, config=config.sampling)
