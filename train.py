@@ -30,7 +30,7 @@ from maskrcnn_jax.data.annotations import dropped_summary
 from maskrcnn_jax.data.pipeline import count_object_slots, train_batches
 from maskrcnn_jax.data.plan import TrainPlan
 from maskrcnn_jax.data.records import Dataset
-from maskrcnn_jax.data.semantic_maps import semantic_maps
+from maskrcnn_jax.data.semantic_maps import require_every_map
 from maskrcnn_jax.errors import exits_on_input_error
 from maskrcnn_jax.experiment import ExperimentConfig, check_num_classes, check_semantic_maps
 from maskrcnn_jax.norms import FrozenBatchNormConfig
@@ -149,7 +149,7 @@ def open_data(config: ExperimentConfig, mesh: jax.sharding.Mesh) -> tuple[Datase
     dataset = config.data.build(config.data.train_split)
     check_num_classes(dataset, config.model)
     check_semantic_maps(config)
-    semantic_maps(dataset, config.input)
+    require_every_map(dataset, config.input)
     check_divides(config.input.batch_size, mesh, micro_batches=config.run.micro_batches)
     count_object_slots(dataset, config.input)
     plan = TrainPlan(dataset, config.input, seed=config.run.seed)

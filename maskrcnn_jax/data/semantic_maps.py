@@ -53,10 +53,7 @@ class SemanticMaps:
 
 
 def semantic_maps(dataset: Dataset, config: InputConfig) -> SemanticMaps | None:
-    """The maps of a data set, or None where the config asks for none.
-
-    Raises ``InputError`` for an image without a map.
-    """
+    """The maps of a data set, or None where the config asks for none."""
     if config.semantic_labels is None:
         return None
     folder = dataset.semantic_folder
@@ -67,10 +64,15 @@ def semantic_maps(dataset: Dataset, config: InputConfig) -> SemanticMaps | None:
             f"semantic-labels asks: {place} should hold them, one PNG for each image, such as "
             "those of stuffthingmaps_trainval2017.zip"
         )
-    maps = SemanticMaps(folder=folder, num_labels=config.semantic_labels)
-    for name in dataset.images.file_names:
-        maps.path(name)
-    return maps
+    return SemanticMaps(folder=folder, num_labels=config.semantic_labels)
+
+
+def require_every_map(dataset: Dataset, config: InputConfig) -> None:
+    """Raises ``InputError`` if the config asks for maps and an image has none."""
+    maps = semantic_maps(dataset, config)
+    if maps is not None:
+        for name in dataset.images.file_names:
+            maps.path(name)
 
 
 def with_map(scene: Scene, labels: UInt8[np.ndarray, "h w"], window: Window) -> Scene:

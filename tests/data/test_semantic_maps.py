@@ -12,7 +12,12 @@ from maskrcnn_jax.data.coco_format import CocoFormatConfig
 from maskrcnn_jax.data.examples import training_example
 from maskrcnn_jax.data.pipeline import count_object_slots, train_batches
 from maskrcnn_jax.data.plan import Entry
-from maskrcnn_jax.data.semantic_maps import SemanticMaps, resize_map, semantic_maps
+from maskrcnn_jax.data.semantic_maps import (
+    SemanticMaps,
+    require_every_map,
+    resize_map,
+    semantic_maps,
+)
 from maskrcnn_jax.data.views import View
 from maskrcnn_jax.errors import InputError
 from maskrcnn_jax.structures import abstract_batch
@@ -187,10 +192,11 @@ def test_maps_are_found_beside_the_images(root, tmp_path):
         train_batches(dataset, config, seed=0)
     folder.mkdir(parents=True)
     with pytest.raises(InputError, match=r"\w\.png: no such file.* the map of \w\."):
-        train_batches(dataset, config, seed=0)  # before the first step
+        require_every_map(dataset, config)
     labels = np.full((coco_files.HEIGHT, coco_files.WIDTH), 3, np.uint8)
     for name in dataset.images.file_names:
         write_map(folder, labels, str(Path(name).with_suffix(".png")))
+    require_every_map(dataset, config)
     stream = train_batches(dataset, config, seed=0)
     batch = next(stream)
     stream.close()
