@@ -1,5 +1,6 @@
 import copy
 import dataclasses
+import importlib
 import json
 import math
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import configs
 from maskrcnn_jax.data.coco_format import CocoFormatConfig
 from maskrcnn_jax.errors import InputError
 from maskrcnn_jax.evaluation import lvis
@@ -14,7 +16,7 @@ from maskrcnn_jax.evaluation.coco import evaluate
 from maskrcnn_jax.evaluation.ground_truth import read_truth, truth_of
 from maskrcnn_jax.evaluation.results_file import read_results
 from maskrcnn_jax.evaluation.tables import summary_table
-from tests.data.coco_files import HEIGHT, WIDTH, write_coco
+from tests.data.coco_files import HEIGHT, WIDTH, write_coco, write_json
 from tests.evaluation import federated
 
 GOLDEN = json.loads((Path(__file__).parent / "data" / "lvis.json").read_text())
@@ -196,6 +198,22 @@ def test_a_file_of_coco_may_have_keys_of_the_same_names(write):
         del image["neg_category_ids"]
     content["categories"][0]["frequency"] = 7
     assert read_truth(write(content)).federation is None
+
+
+def test_the_script_says_where_a_model_gives_fewer_detections(tmp_path, monkeypatch, capsys):
+    script = importlib.import_module("eval")
+    content, _ = small()
+    root = write_coco(tmp_path, {"images": [{"file_name": f"{id}.png"} for id in (1, 2, 3)]})
+    write_json(root, content, split="val")
+    dataset = CocoFormatConfig(root=root, cache_dir=tmp_path / "cache").build("val")
+    monkeypatch.setattr(script, "predict_dataset", lambda *_: [])
+    for name, has_note in (("mask_rcnn_r50_fpn_1x", True), ("mask_rcnn_r50_fpn_lvis_1x", False)):
+        config = configs.load(name)
+        script.evaluate_dataset(dataset, config.input, config.model, {}, out=None)
+        printed = capsys.readouterr().out
+        assert ("LVIS counts 300 detections of an image; this model" in printed) == has_note
+        assert "APr        -" in printed
+        assert "APc    0.000" in printed
 
 
 def test_results_are_not_modified(given):

@@ -29,6 +29,8 @@ from maskrcnn_jax.data.importers.via import read_via
 from maskrcnn_jax.data.importers.writing import annotation_file, write_splits
 from maskrcnn_jax.errors import InputError, did_you_mean, exits_on_input_error
 
+_ASIDE = "val"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments(abc.ABC):
@@ -62,8 +64,10 @@ class ToolArguments(Arguments):
     def divided(self, images: Sequence[AnnotatedImage]) -> dict[str, Sequence[AnnotatedImage]]:
         if not self.val_share:
             return super().divided(images)
+        if self.split == _ASIDE:
+            raise InputError(f"--val-share fills {_ASIDE!r}; give the rest another --split.")
         kept, aside = divide(images, self.val_share)
-        return {self.split: kept, "val": aside}
+        return {self.split: kept, _ASIDE: aside}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,12 +111,16 @@ _FORMATS: dict[str, type[Arguments]] = {
 
 def import_data(arguments: Arguments) -> None:
     """Reads, divides, writes, and says what was done."""
+    if arguments.out.resolve().is_relative_to(arguments.source.resolve()):
+        raise InputError(f"--out {arguments.out}: lies in what is read; give another folder.")
     annotated = arguments.read()
     check_names(annotated.images)
     images = arguments.divided(annotated.images)
     written = {annotation_file(arguments.out, split) for split in images}
     others = sorted({*(arguments.out / "annotations").glob("instances_*.json")} - written)
     categories = agreed_categories(annotated.categories, others)
+    if not categories:
+        raise InputError(f"{arguments.source}: there is no object with an area, so no category.")
     left_out = annotated.left_out
     contents = {split: to_coco(found, categories, left_out) for split, found in images.items()}
     write_splits(arguments.out, images, contents)

@@ -61,7 +61,8 @@ def _read_image(path: Path, source: Path, *, left_out: Counter[str]) -> Annotate
     for id in np.unique(ids).tolist():
         label = _NAMES.get(id // _PER_CLASS if id >= _PER_CLASS else id)
         if label is None:
-            left_out["object of a class that Cityscapes does not evaluate"] += id >= _PER_CLASS
+            if id >= _PER_CLASS:
+                left_out["object of a class that Cityscapes does not evaluate"] += 1
             continue
         drawings.append(
             Drawing(

@@ -30,7 +30,11 @@ _WITHOUT_AREA = ("points", "polyline", "cuboid", "skeleton", "tag")
 
 
 def read_cvat(source: Path, *, images: Path | None) -> Annotated:
-    """Shapes of one ``group_id`` and label are one object, as in CVAT's export in COCO format."""
+    """Reads the XML file, or the folder of an unpacked export with that in it.
+
+    Shapes of one ``group_id`` and label are one object, as in CVAT's own export in COCO format.
+    """
+    source = source / "annotations.xml" if source.is_dir() else source
     root = _parse(source)
     if root.tag != "annotations" or root.find("track") is not None:
         raise InputError(f"{source}: is no export as 'CVAT for images 1.1'; export as that.")
@@ -41,7 +45,8 @@ def read_cvat(source: Path, *, images: Path | None) -> Annotated:
     )
     if not found:
         raise InputError(f"{source}: lists no images.")
-    named = [label.findtext("name", "") for label in root.iterfind("meta//labels/label")]
+    labels = root.iterfind("meta//labels/label")
+    named = [label.findtext("name", "") for label in labels if label.find("parent") is None]
     used = labels_of(found)
     return Annotated(
         categories=numbered([*filter(None, named), *used]), images=found, left_out=left_out

@@ -37,7 +37,7 @@ def read_labelme(source: Path, *, images: Path | None, unlabelled: str | None) -
     """Reads all JSON files below a folder. Shapes of one ``group_id`` and label are one object."""
     paths = sorted(source.rglob("*.json"))
     if not paths:
-        raise InputError(f"{source}: there is no JSON file of labelme in this folder.")
+        raise InputError(f"{source}: is no folder with JSON files of labelme; give that.")
     left_out: Counter[str] = Counter()
     found = [
         _read_file(path, source=source, images=images, unlabelled=unlabelled, left_out=left_out)
@@ -55,6 +55,8 @@ def _read_file(
     left_out: Counter[str],
 ) -> AnnotatedImage:
     content = json_fields.read_json_object(path)
+    if "shapes" not in content:
+        raise InputError(f"{path}: has no 'shapes', so it is not labelme's; move it elsewhere.")
     shapes = field(content, "shapes", list, str(path))
     picture = _find_picture(content, path, images)
     drawings = []

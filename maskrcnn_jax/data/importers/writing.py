@@ -4,9 +4,9 @@ What is there already and has the same content is left alone, so an import that 
 on when it is run again. What has other content is never replaced.
 """
 
+import contextlib
 import json
 import os
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -76,13 +76,11 @@ def _is_there(path: Path, picture: Picture) -> bool:
 
 def _write(path: Path, picture: Picture) -> None:
     """A hard link to the image where that can be, which takes no space; else a copy."""
-    if picture.is_turned or isinstance(picture.source, bytes):
-        write_bytes(path, picture.content())
-        return
-    try:
-        os.link(picture.source.resolve(), path)
-    except OSError:  # another file system, or one without links
-        shutil.copyfile(picture.source, path)
+    if isinstance(picture.source, Path) and not picture.is_turned:
+        with contextlib.suppress(OSError):  # another file system, or one without links
+            os.link(picture.source.resolve(), path)
+            return
+    write_bytes(path, picture.content())
 
 
 def _other_content(path: Path) -> InputError:

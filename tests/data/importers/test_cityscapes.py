@@ -42,6 +42,7 @@ def test_cities_in_order_and_images_without_objects(tmp_path):
     found = read_cityscapes(tmp_path, split="val")
     assert [image.name.split("/")[0] for image in found.images] == ["aachen", "weimar"]
     assert found.images[0].drawings == ()
+    assert list(found.left_out.values()) == [1]
 
 
 def test_what_is_not_there_or_does_not_fit(tmp_path):

@@ -46,11 +46,15 @@ def test_shapes_are_what_was_drawn(tmp_path):
     expected[11:15, 9:16] = part
     np.testing.assert_array_equal(rle.decode(found[4]["segmentation"]), expected)
     assert [item["category_id"] for item in found] == [1, 2, 2, 1, 1]
+    assert annotations(tmp_path) == found  # the folder of an unpacked export
     assert read_cvat(path, images=None).left_out.total() == 3
 
 
 def test_the_labels_of_the_task_are_the_categories_in_their_order(tmp_path):
+    """But for those of parts of a skeleton."""
     path = write_cvat(tmp_path, {"a.png": TRIANGLE}, labels=("zebra", "cat", "dog"))
+    part = "<label><name>ear</name><parent>cat</parent></label></labels>"
+    path.write_text(path.read_text().replace("</labels>", part))
     found = read_cvat(path, images=None)
     assert [(item.id, item.name) for item in found.categories] == [
         (1, "zebra"),

@@ -200,7 +200,7 @@ def test_files_that_are_not_of_labelme_are_refused(tmp_path, content, message):
 
 
 def test_a_folder_without_files_is_refused(tmp_path):
-    with pytest.raises(InputError, match="no JSON file"):
+    with pytest.raises(InputError, match="is no folder with JSON files"):
         read(tmp_path)
     write_json(tmp_path / "sub" / "x.json", {})
     with pytest.raises(InputError, match=r"sub.x\.json: has no 'shapes'"):

@@ -90,8 +90,8 @@ def test_what_is_written_is_clean(run, tmp_path, capsys, export):
 def test_cityscapes_is_clean_but_for_its_crowds(run, tmp_path, capsys):
     ids = np.full((HEIGHT, WIDTH), 7)
     ids[5:15, 5:20], ids[30:, 30:] = 26000, 26
-    write_cityscapes(tmp_path, ids)
-    assert run("cityscapes", tmp_path, "--out", tmp_path / "out", "--split", "val") == 0
+    write_cityscapes(source := tmp_path / "cityscapes", ids)
+    assert run("cityscapes", source, "--out", tmp_path / "out", "--split", "val") == 0
     kinds = {problem.kind.name for problem in check_split(tmp_path / "out", "val").problems}
     assert kinds == {"CROWD", "EMPTY_CATEGORY"}
     assert "1 images, 2 objects, 8 categories" in capsys.readouterr().out
@@ -112,6 +112,18 @@ def test_images_are_divided_always_in_the_same_way(run, tmp_path, exported):
         assert {path.name for path in (tmp_path / "one" / split).iterdir()} == names[split]
     assert len(names["val"]) == 2
     assert names["train"] | names["val"] == {f"{number}.png" for number in range(10)}
+
+
+def test_what_would_be_confused_is_refused(run, tmp_path, exported, capsys):
+    arguments = ("labelme", exported, "--val-share", 0.2)
+    assert run(*arguments, "--out", tmp_path / "out", "--split", "val") == 2
+    assert "--val-share fills 'val'; give the rest another" in capsys.readouterr().err
+    assert run(*arguments, "--out", exported / "out") == 2
+    assert "lies in what is read" in capsys.readouterr().err
+    write_labelme(tmp_path / "empty", "a", [labelme_shape("point", [[1, 1]])])
+    assert run("labelme", tmp_path / "empty", "--out", tmp_path / "out") == 2
+    assert "there is no object with an area" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("share", [-0.1, 1, 7])
