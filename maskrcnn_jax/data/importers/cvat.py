@@ -15,7 +15,6 @@ from maskrcnn_jax.data.importers.annotated import (
     Annotated,
     AnnotatedImage,
     Drawing,
-    check_label,
     labels_of,
     numbered,
 )
@@ -90,7 +89,7 @@ def _read_image(
         drawings.append(
             Drawing(
                 where=place,
-                label=check_label(_text(shape, "label", place), place, unlabelled=None),
+                label=_text(shape, "label", place),
                 segmentation=_segmentation(shape, place, size=size),
                 group=shape.get("group_id"),
             )
@@ -149,7 +148,7 @@ def _mask(shape: Element, where: str, *, size: Size) -> dict:
 
 def _text(element: Element, key: str, where: str) -> str:
     value = element.get(key)
-    if value is None:
+    if not value:
         raise InputError(f"{where}: a <{element.tag}> has no {key!r}; export it again.")
     return value
 

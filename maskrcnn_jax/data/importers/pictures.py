@@ -18,8 +18,6 @@ from maskrcnn_jax.data.images import read_image
 from maskrcnn_jax.data.sizes import Size
 from maskrcnn_jax.errors import InputError
 
-_SUFFIXES = {"JPEG": ".jpg", "PNG": ".png"}
-
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
@@ -50,20 +48,21 @@ def look_at(source: Path | bytes, where: str, *, noted: Size | None) -> Picture:
         if isinstance(source, bytes):
             raise InputError(f"{where}: the image that it holds is neither JPEG nor PNG.")
         height, width, _ = read_image(source).shape
-        stored, is_turned, suffix = (height, width), False, source.suffix
+        size, is_turned = (height, width), False
     else:
-        stored, suffix = header.size, _SUFFIXES[header.format]
         is_turned = header.orientation != 1 and noted in (None, header.upright_size)
-        if is_turned:
-            stored, suffix = header.upright_size, ".png"
-        elif isinstance(source, Path):
-            suffix = source.suffix
-    if noted not in (None, stored):
+        size = header.upright_size if is_turned else header.size
+    if noted is not None and noted != size:
         raise InputError(
             f"{where}: was made on an image of {_shown(noted)} pixels (width x height), but the "
-            f"image has {_shown(stored)}; restore the image on which it was made."
+            f"image has {_shown(size)}; restore the image on which it was made."
         )
-    return Picture(source=source, suffix=suffix, size=stored, is_turned=is_turned)
+    return Picture(
+        source=source,
+        suffix=".png" if is_turned else _suffix(source, header),
+        size=size,
+        is_turned=is_turned,
+    )
 
 
 def find_picture(name: str, folders: Sequence[Path], where: str) -> Path:
@@ -99,5 +98,12 @@ def _read_header(source: Path | bytes, where: str) -> ImageHeader | None:
         ) from None
 
 
-def _shown(size: Size | None) -> str:
-    return "" if size is None else f"{size[1]} x {size[0]}"
+def _suffix(source: Path | bytes, header: ImageHeader | None) -> str:
+    """The file's own; for what is no file, that of its format."""
+    if isinstance(source, Path):
+        return source.suffix
+    return ".jpg" if header and header.format == "JPEG" else ".png"
+
+
+def _shown(size: Size) -> str:
+    return f"{size[1]} x {size[0]}"

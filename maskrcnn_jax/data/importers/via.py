@@ -44,26 +44,28 @@ def read_via(
     for name, regions in entries:
         where = f"{source}: image {name!r}"
         picture = look_at(find_picture(name, folders, where), where, noted=None)
-        drawings = []
-        for number, region in enumerate(regions):
-            place = f"{where}: region {number}"
-            shape = field(region, "shape_attributes", dict, place)
-            kind = field(shape, "name", str, place)
-            if kind in _WITHOUT_AREA:
-                left_out[f"region without area ({kind})"] += 1
-                continue
-            label = _label(region, attribute, place)
-            drawings.append(
-                Drawing(
-                    where=place,
-                    label=check_label(label, place, unlabelled=unlabelled),
-                    segmentation=[_outline(kind, shape, place)],
-                )
-            )
-        found.append(
-            AnnotatedImage(name=safe_name(name), picture=picture, drawings=tuple(drawings))
-        )
+        shapes = ((region, f"{where}: region {i}") for i, region in enumerate(regions))
+        drawings = (_read_region(*shape, attribute, unlabelled, left_out) for shape in shapes)
+        kept = tuple(drawing for drawing in drawings if drawing is not None)
+        found.append(AnnotatedImage(name=safe_name(name), picture=picture, drawings=kept))
     return Annotated(categories=numbered(labels_of(found)), images=tuple(found), left_out=left_out)
+
+
+def _read_region(
+    region: dict,
+    where: str,
+    attribute: str | None,
+    unlabelled: str | None,
+    left_out: Counter[str],
+) -> Drawing | None:
+    """None for what has no area, which is counted."""
+    shape = field(region, "shape_attributes", dict, where)
+    kind = field(shape, "name", str, where)
+    if kind in _WITHOUT_AREA:
+        left_out[f"region without area ({kind})"] += 1
+        return None
+    label = check_label(_label(region, attribute, where), where, unlabelled=unlabelled)
+    return Drawing(where=where, label=label, segmentation=[_outline(kind, shape, where)])
 
 
 def _entries(listed: Any, source: Path) -> Iterator[tuple[str, list[dict]]]:
@@ -118,9 +120,8 @@ def _label(region: dict, attribute: str | None, where: str) -> str:
 
 
 def _outline(kind: str, shape: dict, where: str) -> list[float]:
-    def get(key: str, *default: float) -> float:
-        value = shape.get(key, *default) if default else shape.get(key)
-        return coordinate(value, key, where)
+    def get(key: str) -> float:
+        return coordinate(shape.get(key), key, where)
 
     if kind == "polygon":
         x, y = (field(shape, key, list, where) for key in _POINTS)
@@ -134,7 +135,7 @@ def _outline(kind: str, shape: dict, where: str) -> list[float]:
     if kind == "circle":
         return outlines.ellipse(get("cx"), get("cy"), get("r"), get("r"))
     if kind == "ellipse":
-        degrees = math.degrees(get("theta", 0.0))
+        degrees = math.degrees(get("theta")) if "theta" in shape else 0.0  # older files have none
         return outlines.ellipse(get("cx"), get("cy"), get("rx"), get("ry"), degrees=degrees)
     raise InputError(
         f"{where}: there is no way to read the shape {kind!r}; delete it, or draw a polygon."

@@ -102,7 +102,7 @@ def test_nothing_is_expanded_or_fetched(tmp_path, head):
         ('<polygon label="cat" points="1,1;2,2;3,1e99"/>', "'points' is 1e.99"),
         ('<polygon label="cat"/>', "a <polygon> has no 'points'"),
         ('<polygon points="1,1;2,2;3,3"/>', "a <polygon> has no 'label'"),
-        ('<polygon label="" points="1,1;2,2;3,3"/>', "has no label"),
+        ('<polygon label="" points="1,1;2,2;3,3"/>', "a <polygon> has no 'label'"),
         ('<box label="cat" xtl="1" ytl="1" xbr="2"/>', "'ybr' is None"),
         ('<star label="cat"/>', "star 0: there is no way to read a 'star'"),
         ('<mask label="cat" rle="1,x" left="0" top="0" width="2" height="2"/>', "'rle' is '1,x'"),
@@ -112,8 +112,12 @@ def test_nothing_is_expanded_or_fetched(tmp_path, head):
             "count the 2 x 2",
         ),
         (
-            '<mask label="cat" rle="100000000" left="0" top="0" width="10000" height="10000"/>',
-            "a part of the image",
+            '<mask label="cat" rle="61" left="0" top="0" width="61" height="1"/>',
+            "part of the image",
+        ),
+        (
+            '<mask label="cat" rle="41" left="0" top="0" width="1" height="41"/>',
+            "part of the image",
         ),
         ('<mask label="cat" rle="1" left="0.5" top="0" width="1" height="1"/>', "whole number"),
     ],
