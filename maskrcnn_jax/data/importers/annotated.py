@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from maskrcnn_jax.data.importers.pictures import Picture
+from maskrcnn_jax.data.json_fields import can_be_written
 from maskrcnn_jax.data.records import Category, Segmentation
 from maskrcnn_jax.errors import InputError
 
@@ -59,8 +60,8 @@ def check_names(images: Iterable[AnnotatedImage]) -> None:
             raise InputError(
                 f"two images would become {name!r}: rename one of them, in the annotations too."
             )
-        if not name.isprintable():
-            raise InputError(f"{name!r}: cannot be the name of an image file; rename it.")
+        if not can_be_written(name):
+            raise InputError(f"{name!r}: an image cannot be written by that name; rename it.")
         names.add(name)
 
 
@@ -71,4 +72,6 @@ def check_label(label: str, where: str, *, unlabelled: str | None) -> str:
         raise InputError(
             f"{where}: has no label; label it, or give --unlabelled NAME for all without one."
         )
+    if not can_be_written(label):
+        raise InputError(f"{where}: the label {label!r} is no Unicode text; write another.")
     return label

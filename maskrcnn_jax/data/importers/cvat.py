@@ -65,7 +65,9 @@ def _parse(source: Path) -> Element:
     parser.StartDoctypeDeclHandler = refuse
     try:
         parser.Parse(source.read_bytes(), True)
-    except expat.ExpatError as error:
+    except InputError:
+        raise
+    except (expat.ExpatError, LookupError, ValueError) as error:  # two for odd encodings
         raise InputError(f"{source}: is not valid XML: {error}.") from None
     return builder.close()
 

@@ -4,7 +4,6 @@ Read from ``_label_file.py`` and ``_utils/shape.py`` of labelme 5 to 7.
 """
 
 import base64
-import binascii
 from collections import Counter
 from pathlib import Path, PureWindowsPath
 
@@ -143,5 +142,5 @@ def _mask(shape: dict, where: str, *, size: Size) -> np.ndarray:
 def _decoded(text: str, where: str) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
-    except binascii.Error as error:
+    except ValueError as error:
         raise InputError(f"{where} is not base64: {error}.") from None

@@ -88,12 +88,7 @@ def _entries(listed: Any, source: Path) -> Iterator[tuple[str, list[dict]]]:
 def _find_attribute(
     entries: list[tuple[str, list[dict]]], attribute: str | None, source: Path
 ) -> str | None:
-    names = {
-        name
-        for _, regions in entries
-        for region in regions
-        for name in region.get("region_attributes") or ()
-    }
+    names = {name for _, regions in entries for region in regions for name in _attributes(region)}
     if attribute is not None and attribute not in names:
         raise InputError(
             f"{source}: no region has the attribute {attribute!r}.{did_you_mean(attribute, names)}"
@@ -106,9 +101,14 @@ def _find_attribute(
     return attribute or next(iter(names), None)
 
 
+def _attributes(region: dict) -> dict:
+    given = region.get("region_attributes")
+    return given if isinstance(given, dict) else {}
+
+
 def _label(region: dict, attribute: str | None, where: str) -> str:
     """A text, or of a checkbox what is ticked."""
-    value = (region.get("region_attributes") or {}).get(attribute, "")
+    value = _attributes(region).get(attribute, "")
     if isinstance(value, dict):
         ticked = [name for name, is_ticked in value.items() if is_ticked]
         if len(ticked) > 1:
