@@ -32,6 +32,7 @@ from maskrcnn_jax.detectors import AnyDetectorConfig
 from maskrcnn_jax.errors import InputError, exits_on_input_error
 from maskrcnn_jax.evaluation.coco import IOU_TYPES, CocoScores, IouType, evaluate
 from maskrcnn_jax.evaluation.ground_truth import read_truth, truth_of
+from maskrcnn_jax.evaluation.lvis import MAX_DETECTIONS
 from maskrcnn_jax.evaluation.results import coco_records, in_original_frame
 from maskrcnn_jax.evaluation.results_file import read_results, scorable_types
 from maskrcnn_jax.evaluation.tables import class_table, summary_table
@@ -140,6 +141,11 @@ def evaluate_dataset(
     """Predicts all images, prints the tables, and writes results and metrics."""
     if dropped := dropped_summary(dataset):
         print(dropped)
+    if dataset.federation is not None and model.max_detections < MAX_DETECTIONS:
+        print(
+            f"LVIS counts {MAX_DETECTIONS} detections of an image; this model gives at most "
+            f"{model.max_detections} (docs/evaluation.md)"
+        )
     results = predict_dataset(dataset, config, model, variables)
     iou_types = IOU_TYPES if model.has_masks else ("bbox",)
     scores = evaluate(truth_of(dataset), results, iou_types=iou_types)

@@ -56,6 +56,11 @@ class MaskRCNNConfig:
     def has_masks(self) -> bool:
         return self.roi.mask is not None
 
+    @property
+    def max_detections(self) -> int:
+        """The most that are found in an image."""
+        return self.roi.detections.max_detections
+
     def frozen_modules(self) -> tuple[tuple[str, ...], ...]:
         """Paths of the modules whose parameters are not trained."""
         return tuple(("backbone", name) for name in self.backbone.frozen_modules())

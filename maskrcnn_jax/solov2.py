@@ -52,6 +52,11 @@ class SOLOv2Config:
         return True
 
     @property
+    def max_detections(self) -> int:
+        """The most that are found in an image."""
+        return self.detections.max_detections
+
+    @property
     def paste(self) -> Literal["exact"]:
         """Masks are interpolated as they are."""
         return "exact"

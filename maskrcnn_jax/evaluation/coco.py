@@ -1,4 +1,7 @@
-"""The COCO numbers, by pycocotools: 12 for boxes, masks and boundaries, and AP for each class."""
+"""The COCO numbers, by pycocotools: 12 for boxes, masks and boundaries, and AP for each class.
+
+A data set of LVIS is evaluated by that one's rules, with its 13 numbers: ``lvis.py``.
+"""
 
 import contextlib
 import functools
@@ -13,9 +16,11 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from maskrcnn_jax.data.federation import Federation
 from maskrcnn_jax.evaluation import rle
 from maskrcnn_jax.evaluation.boundary import BoundaryEvaluator
 from maskrcnn_jax.evaluation.ground_truth import CocoTruth
+from maskrcnn_jax.evaluation.lvis import evaluate_federated
 from maskrcnn_jax.evaluation.mask_quality import mean_matched_iou
 
 # How overlaps are measured: of boxes, of masks, of masks and their boundaries.
@@ -34,7 +39,7 @@ SUMMARY_NAMES = (
 class CocoScores:
     """Fractions; NaN where there is nothing to find (no object of that class or size)."""
 
-    summary: dict[str, float]  # by SUMMARY_NAMES
+    summary: dict[str, float]  # by SUMMARY_NAMES, or those of LVIS
     per_class: dict[str, float]  # AP by category name
     mean_matched_iou: float | None = None  # masks only
 
@@ -73,7 +78,11 @@ def evaluate(
         scores: dict[IouType, CocoScores] = {}
         for iou_type in iou_types:
             found = detections(of="boxes" if iou_type == "bbox" else "masks")
-            summary, per_class = _run(references, found, iou_type=iou_type, image_ids=ids)
+            summary, per_class = _run(
+                _evaluator(references, found, iou_type),
+                image_ids=ids,
+                federation=truth.federation,
+            )
             quality = None
             if iou_type == "segm":
                 quality = mean_matched_iou(references, detections(of="boxes"), image_ids=ids)
@@ -85,14 +94,18 @@ def evaluate(
     return scores
 
 
+def _evaluator(references: COCO, detections: COCO, iou_type: IouType) -> COCOeval:
+    if iou_type == "boundary":
+        return BoundaryEvaluator(references, detections)
+    return COCOeval(references, detections, iou_type)
+
+
 def _run(
-    references: COCO, detections: COCO, *, iou_type: IouType, image_ids: Sequence[int]
+    evaluator: COCOeval, *, image_ids: Sequence[int], federation: Federation | None
 ) -> tuple[dict[str, float], dict[int, float]]:
     """The summary, and AP by category id."""
-    if iou_type == "boundary":
-        evaluator = BoundaryEvaluator(references, detections)
-    else:
-        evaluator = COCOeval(references, detections, iou_type)
+    if federation is not None:
+        return evaluate_federated(evaluator, image_ids=image_ids, federation=federation)
     evaluator.params.imgIds = list(image_ids)
     evaluator.evaluate()
     evaluator.accumulate()

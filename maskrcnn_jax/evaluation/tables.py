@@ -1,10 +1,11 @@
 """Scores as plain text of at most 80 columns."""
 
+import itertools
 import math
 import textwrap
 from collections.abc import Mapping
 
-from maskrcnn_jax.evaluation.coco import SUMMARY_NAMES, CocoScores, IouType
+from maskrcnn_jax.evaluation.coco import CocoScores, IouType
 
 _WIDTH = 80
 _LONGEST_NAME = 20
@@ -12,13 +13,13 @@ _HEADINGS: dict[IouType, str] = {"bbox": "box", "segm": "mask", "boundary": "bou
 
 
 def summary_table(scores: Mapping[IouType, CocoScores]) -> str:
-    """The 12 numbers, precision on the left, recall on the right, boxes beside masks."""
+    """All numbers but those of classes: precision on the left, recall on the right."""
+    names = list(next(iter(scores.values())).summary)
+    columns = ([name for name in names if name.startswith(kind)] for kind in ("AP", "AR"))
     heading = _cells({kind: _HEADINGS[kind] for kind in scores})
     lines = [f"{'':6}{heading}{'':8}{heading}"]
-    for precision, recall in zip(SUMMARY_NAMES[:6], SUMMARY_NAMES[6:], strict=True):
-        left = _cells({kind: _number(item.summary[precision]) for kind, item in scores.items()})
-        right = _cells({kind: _number(item.summary[recall]) for kind, item in scores.items()})
-        lines.append(f"{precision:6}{left}  {recall:6}{right}")
+    for pair in itertools.zip_longest(*columns):
+        lines.append("  ".join(f"{name:6}{_row(scores, name)}" for name in pair if name))
     quality = scores["segm"].mean_matched_iou if "segm" in scores else None
     if quality is not None:
         lines += ["", f"mean IoU of matched masks {_number(quality)}"]
@@ -47,6 +48,10 @@ def class_table(scores: Mapping[IouType, CocoScores]) -> str:
         text = f"Without objects: {', '.join(absent)}"
         lines += ["", *textwrap.wrap(text, _WIDTH)]
     return "\n".join(lines)
+
+
+def _row(scores: Mapping[IouType, CocoScores], name: str) -> str:
+    return _cells({kind: _number(item.summary[name]) for kind, item in scores.items()})
 
 
 def _names(scores: Mapping[IouType, CocoScores]) -> list[str]:
