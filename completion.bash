@@ -27,7 +27,7 @@ _maskrcnn_jax() {
         esac
     done
     if [[ ${command[*]} != "$_maskrcnn_jax_asked" ]]; then
-        _maskrcnn_jax_answer=$(eval "${command[@]}" --help names 2>/dev/null)
+        _maskrcnn_jax_answer=$("${command[@]/#\~/$HOME}" --help names 2>/dev/null)
         _maskrcnn_jax_asked=${command[*]}
     fi
 

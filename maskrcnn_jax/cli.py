@@ -3,11 +3,12 @@
 import argparse
 import contextlib
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, NoReturn, TypeVar
 
 import jax
 import tyro
@@ -81,6 +82,14 @@ def preset_first(
     else:
         print(f"{usage}\nPresets: {', '.join(presets)}")
     sys.exit(0 if preset in _HELP else 2)
+
+
+def tell_usage(argv: Sequence[str], usage: str | None) -> NoReturn:
+    """Ends the program with its usage, where not enough is given to know its options."""
+    if help_topic(argv) == NAMES:
+        usage = "\n".join(dict.fromkeys(re.findall(r"--[a-z][\w.-]*", usage or "")))
+    print(usage)
+    sys.exit(0 if argv else 2)
 
 
 def help_topic(argv: Sequence[str]) -> str | None:

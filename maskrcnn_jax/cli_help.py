@@ -145,4 +145,5 @@ def _choices(hint: Any) -> tuple[str, ...]:
         return ("True", "False")
     if get_origin(hint) is Literal:
         return tuple(map(str, get_args(hint)))
-    return tuple(choice for part in get_args(hint) for choice in _choices(part))
+    choices = tuple(choice for part in get_args(hint) for choice in _choices(part))
+    return (*choices, "None") if choices and type(None) in get_args(hint) else choices

@@ -13,7 +13,7 @@ from maskrcnn_jax.pictures.sheet import Tile
 from maskrcnn_jax.structures import Batch, Detections, Proposals
 from maskrcnn_jax.visualization import draw_detections
 
-_NUM_PROPOSALS = 30
+_NUM_PROPOSALS = 20
 _MIN_SCORE = 0.3  # a network that still learns is seldom sure
 _IOU = 0.5
 _HIT, _MISS = (70, 220, 90), (190, 190, 190)
