@@ -1,8 +1,9 @@
 """Trains a preset: ``python train.py PRESET --workdir DIR [--section.field value ...]``.
 
 The same command run again continues from the newest checkpoint in DIR, bit by bit as if it had
-never stopped. ``python train.py PRESET --help`` lists all options. A file
-``NAME.json`` takes the place of a preset: a config in the form in which checkpoints keep theirs.
+never stopped. ``python train.py PRESET --help`` shows what can be chosen, ``--help SECTION`` tells
+about it, and ``--debug`` shows the traceback of an error. A file ``NAME.json`` takes the place of a
+preset: a config in the form in which checkpoints keep theirs.
 
 Exit status: 0 when training is done; 2 for what the user can mend, told in a message; 143 after
 SIGTERM and 130 after SIGINT (Ctrl-C), which save a checkpoint after the current step. Before the

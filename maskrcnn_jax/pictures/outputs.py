@@ -28,14 +28,14 @@ def proposal_tile(example: Batch, proposals: Proposals) -> Tile:
     truth = example.ground_truth
     objects = np.asarray(truth.boxes, np.float64)[np.asarray(truth.valid)]
     covers = _overlaps(boxes, objects) >= _IOU
-    shown, is_hit = boxes[:_NUM_PROPOSALS], covers[:_NUM_PROPOSALS].any(axis=1)
+    shown, is_hit = boxes[:_NUM_PROPOSALS], np.any(covers[:_NUM_PROPOSALS], axis=1)
     misses_first = np.argsort(is_hit, kind="stable")
     picture = with_boxes(
         canvas(example),
         shown[misses_first] * scale_of(example),
         colours=np.where(is_hit[misses_first, None], _HIT, _MISS),
     )
-    found = np.count_nonzero(covers.any(axis=0))
+    found = np.count_nonzero(np.any(covers, axis=0))
     return Tile(
         picture=picture,
         lines=(

@@ -92,7 +92,8 @@ def _truncate(path: Path, last_step: int) -> None:
 
 def _remove_pictures(folder: Path, last_step: int) -> None:
     for path in folder.glob("step_*.png"):
-        if int(path.stem.removeprefix("step_")) > last_step:
+        step = path.stem.removeprefix("step_")
+        if step.isdigit() and int(step) > last_step:
             path.unlink()
 
 

@@ -1,7 +1,7 @@
 """Pictures of a run, at a few of its steps: what the network gets, and what it makes of it."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Literal
 
 import flax.linen as nn
 import jax
@@ -29,11 +29,12 @@ class TrainingPictures:
     After step 1 with their targets alone, which costs next to nothing; after every
     ``run.pictures_every`` steps with proposals and detections, too. These are another program than
     the step, which stays as it is; it is compiled when it is first needed, once for each padded
-    size. All processes run it at the same steps, and nothing is exchanged between them.
+    size. All processes run it after the same steps, as it is one program over all devices.
     """
 
     def __init__(self, config: ExperimentConfig, dataset: Dataset, mesh: Mesh) -> None:
-        self._every, self._paste = config.run.pictures_every, config.model.paste
+        self._every = config.run.pictures_every
+        self._paste: Literal["exact", "whole_pixels"] = config.model.paste
         self._dataset, self._mesh = dataset, mesh
         self._names = [category.name for category in dataset.categories]
         self._outputs = make_outputs_step(config.model.build(), mesh)

@@ -53,14 +53,11 @@ def test_unknown_preset_names_the_nearest(fails, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_debug_shows_tracebacks_of_mistakes(run, tmp_path):
-    for mistake in ("--workdirr", "--run.log-every=0", "--data.num-train=0"):
-        options = ("shapes", "--workdir", tmp_path / "run", mistake)
-        plain, shown = run("train.py", *options), run("train.py", "--debug", *options)
-        assert (plain.returncode, shown.returncode) == (2, 2)
-        assert "Traceback" not in plain.stderr
-        assert "Traceback" in shown.stderr
-        assert shown.stderr.endswith(plain.stderr) or plain.stderr in shown.stderr
+def test_debug_shows_where_a_mistake_was_noticed(run, tmp_path):
+    result = run("train.py", "shapes", "--workdir", tmp_path, "--run.log-every", "0", "--debug")
+    assert result.returncode == 2
+    assert "log_every must be at least 1" in result.stderr
+    assert "in __post_init__" in result.stderr
 
 
 def test_pictures_change_nothing(run, workdir, tmp_path):

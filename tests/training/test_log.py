@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import struct
 import sys
@@ -9,9 +10,11 @@ import numpy as np
 import pytest
 from tensorboardX.proto import event_pb2
 
+import configs
 from maskrcnn_jax.errors import InputError
 from maskrcnn_jax.training.log import TrainingLog
 from maskrcnn_jax.training.log_files import LogFiles
+from maskrcnn_jax.training.log_outputs import open_outputs
 from maskrcnn_jax.training.log_wandb import WandbLog
 
 
@@ -122,8 +125,10 @@ def test_pictures_of_steps_that_are_done_again_are_dropped(tmp_path):
         if step % 4 == 0:
             first.write_picture(np.zeros((2, 2, 3), np.uint8))
     first.close()
+    (tmp_path / "pictures/step_of_mine.png").touch()
     log_of(tmp_path, start=5).close()
-    assert [path.name for path in (tmp_path / "pictures").iterdir()] == ["step_00000004.png"]
+    left = {path.name for path in (tmp_path / "pictures").iterdir()}
+    assert left == {"step_00000004.png", "step_of_mine.png"}
 
 
 class FakeWandb(types.ModuleType):
@@ -165,6 +170,18 @@ def test_wandb_gets_all_lines_and_pictures_of_one_run(tmp_path, monkeypatch):
     assert (first["dir"], first["resume"], first["config"]) == (tmp_path, "allow", {"a": 1})
     WandbLog(tmp_path / "other", config={})
     assert fake.started[-1]["id"] != first["id"]
+
+
+def test_a_logger_is_an_option(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "wandb", FakeWandb())
+    config = configs.load("shapes")
+    [files] = open_outputs(tmp_path, config, start=0)
+    files.close()
+    run = dataclasses.replace(config.run, logger="wandb")
+    wandb, files = open_outputs(tmp_path, dataclasses.replace(config, run=run), start=0)
+    files.close()
+    assert isinstance(wandb, WandbLog)
+    assert isinstance(files, LogFiles)
 
 
 def test_wandb_that_is_not_installed_is_told(tmp_path, monkeypatch):
