@@ -33,6 +33,7 @@ _MOST = 100  # examples on a sheet
 class Arguments:
     # The picture, a PNG or JPEG.
     out: Path
+    # How many examples, from the first of training on.
     num: int = 16
     # A split to be seen as if it were trained on; None: the one that is.
     split: str | None = None
