@@ -222,9 +222,8 @@ def main() -> None:
         evaluate_weights(options, checkpoint, preset)
     elif any(option.startswith(("--results", "--annotations")) for option in options):
         evaluate_files(options)
-    elif not options or {"-h", "--help"} & {*options}:
-        print(__doc__)
-        sys.exit(0 if options else 2)
+    elif not options or cli.help_topic(options) is not None:
+        cli.tell_usage(options, __doc__)
     else:
         raise InputError("give --workdir, --init.checkpoint, or --results with --annotations")
 

@@ -192,10 +192,9 @@ def main() -> None:
     """Reads the command line: what else there is to give depends on the weights."""
     options = sys.argv[1:]
     workdir, checkpoint, preset = cli.first_look(options)
-    asks_for_help = bool({"-h", "--help"} & {*options})
+    asks_for_help = cli.help_topic(options) is not None
     if not options or (asks_for_help and workdir is checkpoint is None):
-        print(__doc__)
-        sys.exit(0 if options else 2)
+        cli.tell_usage(options, __doc__)
     cli.use_compilation_cache()
     if workdir is not None and checkpoint is None:
         predict(*of_run(options, workdir))

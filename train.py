@@ -1,8 +1,9 @@
 """Trains a preset: ``python train.py PRESET --workdir DIR [--section.field value ...]``.
 
 The same command run again continues from the newest checkpoint in DIR, bit by bit as if it had
-never stopped. ``python train.py PRESET --help`` lists all options. A file
-``NAME.json`` takes the place of a preset: a config in the form in which checkpoints keep theirs.
+never stopped. ``python train.py PRESET --help`` shows what can be chosen, ``--help SECTION`` tells
+about it, and ``--debug`` shows the traceback of an error. A file ``NAME.json`` takes the place of a
+preset: a config in the form in which checkpoints keep theirs.
 
 Exit status: 0 when training is done; 2 for what the user can mend, told in a message; 143 after
 SIGTERM and 130 after SIGINT (Ctrl-C), which save a checkpoint after the current step. Before the
@@ -39,6 +40,8 @@ from maskrcnn_jax.training.distributed import DistributedConfig, say, start_proc
 from maskrcnn_jax.training.failure import fail
 from maskrcnn_jax.training.interruption import Interruption
 from maskrcnn_jax.training.log import TrainingLog
+from maskrcnn_jax.training.log_outputs import open_outputs
+from maskrcnn_jax.training.pictures import TrainingPictures
 from maskrcnn_jax.training.sharding import check_divides, data_mesh, place_state, shard_batch
 from maskrcnn_jax.training.state import (
     TrainState,
@@ -94,8 +97,9 @@ def train(config: ExperimentConfig, workdir: Path) -> None:
         micro_batches=config.run.micro_batches,
         shard_state=config.run.shard_state,
     )
+    pictures = TrainingPictures(config, dataset, mesh)
     log = TrainingLog(
-        workdir,
+        open_outputs(workdir, config, start=start),
         start=start,
         num_steps=num_steps,
         every=config.run.log_every,
@@ -132,6 +136,8 @@ def train(config: ExperimentConfig, workdir: Path) -> None:
                 checkpoints.check()
             if log.is_due():
                 log.write()
+            if pictures.are_due(step):
+                log.write_picture(pictures.draw(step, state, batch))
             if saves:
                 run = dataclasses.replace(run, position=batches.position, unlogged=log.unlogged())
                 checkpoints.save(state, run)
@@ -221,10 +227,7 @@ def report_left_out(dataset: Dataset, plan: TrainPlan) -> None:
 @exits_on_input_error
 def main() -> None:
     """Reads the command line."""
-    preset, *options = sys.argv[1:] or ["--help"]
-    if preset.startswith("-"):
-        print(f"{__doc__}\nPresets: {', '.join(configs.names())}")
-        sys.exit(0 if preset in ("-h", "--help") else 2)
+    preset, options = cli.preset_first(sys.argv[1:], usage=__doc__, presets=configs.names())
     config = configs.load(preset)
     arguments = cli.parse(
         Arguments,

@@ -21,7 +21,7 @@ from maskrcnn_jax.roi.cascade import CascadeRoIHeadConfig
 from maskrcnn_jax.roi.htc import HTCRoIHeadConfig
 from maskrcnn_jax.roi.standard import StandardRoIHeadConfig
 from maskrcnn_jax.rpn.rpn import RPNConfig
-from maskrcnn_jax.structures import Batch, Detections
+from maskrcnn_jax.structures import Batch, Detections, Proposals
 
 # Padded image sides are multiples of this: the coarsest stride of the backbone.
 SIZE_MULTIPLE = 32
@@ -93,6 +93,10 @@ class MaskRCNN(nn.Module):
         features = self._features(batch)
         proposals = self.rpn.predict(features, batch.sizes)
         return self.roi.predict(features, proposals, batch.sizes)
+
+    def propose(self, batch: Batch) -> Proposals:
+        """What the RoI head gets to see in ``predict``, for those who want to look inside."""
+        return self.rpn.predict(self._features(batch), batch.sizes)
 
     def _features(self, batch: Batch) -> dict[int, Array]:
         images = normalize(batch.images, batch.sizes, config=self.config.pixels)

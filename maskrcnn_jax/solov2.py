@@ -102,6 +102,10 @@ class SOLOv2(nn.Module):
             lambda image: for_one_image(*image), (*cells, mask_features, batch.sizes)
         )
 
+    def propose(self, batch: Batch) -> None:
+        """There are no proposals: nothing is chosen before the detections are."""
+        del batch
+
     def _forward(self, batch: Batch) -> tuple[Cells, Float[Array, "b h w e"]]:
         images = normalize(batch.images, batch.sizes, config=self.config.pixels)
         if self.config.precision == "bfloat16":

@@ -56,10 +56,7 @@ def compile_all(config: ExperimentConfig, topology: str) -> bool:
 @exits_on_input_error
 def main() -> None:
     """Reads the command line."""
-    preset, *options = sys.argv[1:] or ["--help"]
-    if preset.startswith("-"):
-        print(f"{__doc__}\nPresets: {', '.join(configs.names())}")
-        sys.exit(0 if preset in ("-h", "--help") else 2)
+    preset, options = cli.preset_first(sys.argv[1:], usage=__doc__, presets=configs.names())
     arguments = cli.parse(
         Arguments,
         options,
