@@ -14,11 +14,17 @@ def replaced(path: Path) -> Iterator[BinaryIO]:
 
     Nobody ever sees half a file: after an exception the old one is still there.
     """
+    with replaced_path(path) as temporary, temporary.open("wb") as file:
+        yield file
+
+
+@contextlib.contextmanager
+def replaced_path(path: Path) -> Iterator[Path]:
+    """As ``replaced``, for libraries that open files by name; its suffix is kept."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    temporary = path.with_name(f"{path.stem}.{os.getpid()}.partial{path.suffix}")
     try:
-        with temporary.open("wb") as file:
-            yield file
+        yield temporary
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
