@@ -86,8 +86,8 @@ class Video:
 
     def _read(self) -> tuple[np.ndarray, float] | None:
         with self._reading:
-            found, image = (False, None) if self.is_stopped else self._capture.read()
-            return (image, self._clock()) if found else None
+            image = None if self.is_stopped else self._capture.read()[1]
+            return None if image is None else (image, self._clock())
 
 
 def open_video(path: Path) -> Video:

@@ -74,9 +74,8 @@ def _corners(regions: Sequence[Region]) -> tuple[np.ndarray, np.ndarray]:
 
 def _rectangles_meet(regions: Sequence[Region], others: Sequence[Region]) -> np.ndarray:
     (low, high), (other_low, other_high) = _corners(regions), _corners(others)
-    begins_before = low[:, None] < other_high
-    ends_after = high[:, None] > other_low
-    return (begins_before & ends_after).all(-1)
+    meet = (low[:, None] < other_high) & (high[:, None] > other_low)
+    return meet[..., 0] & meet[..., 1]
 
 
 def _shared_pixels(a: Region, b: Region) -> int:
