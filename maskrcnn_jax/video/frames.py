@@ -57,22 +57,24 @@ class Video:
         self._capture = capture
         self._clock = clock
         self._reading = threading.Lock()  # nothing may be released while a thread reads
-        self._first = self._read()
-        if self._first is None:
+        first = self._read()
+        if first is None:
             raise InputError(f"{name}: no frame can be read")
+        self._first = first
 
     def frames(self) -> Iterator[Frame]:
-        """All frames in turn. A time that does not rise, for some files have none, is made up."""
-        read, index, seconds = self._first, 0, 0.0
-        start = read[1] if read else 0.0
-        while read is not None:
-            yield Frame(
-                index=index, seconds=seconds, image=cv2.cvtColor(read[0], cv2.COLOR_BGR2RGB)
-            )
-            read, index = self._read(), index + 1
-            if read is not None:
-                told = read[1] - start
-                seconds = told if told > seconds else seconds + 1 / self.rate
+        """All frames in turn, as large as the first one.
+
+        A time that does not rise, for some files have none, is made up.
+        """
+        start, seconds = self._first[1], -1 / self.rate
+        height, width = self._first[0].shape[:2]
+        for index, (image, time_told) in enumerate(self._reads()):
+            told = time_told - start
+            seconds = told if told > seconds else seconds + 1 / self.rate
+            if image.shape[:2] != (height, width):  # a camera or stream that changes its mind
+                image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+            yield Frame(index=index, seconds=seconds, image=cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
 
     def stop(self) -> None:
         """Lets ``frames`` end with the frame that is being read. For signal handlers, too."""
@@ -80,9 +82,14 @@ class Video:
 
     def close(self) -> None:
         """Gives the file or camera back, once nobody reads any more."""
-        self.stop()
         with self._reading:
             self._capture.release()
+
+    def _reads(self) -> Iterator[tuple[np.ndarray, float]]:
+        read = self._first
+        while read is not None:
+            yield read
+            read = self._read()
 
     def _read(self) -> tuple[np.ndarray, float] | None:
         with self._reading:

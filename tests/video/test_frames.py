@@ -61,11 +61,12 @@ def test_a_turned_video_is_read_upright(path):
 
 
 class FakeCapture:
-    """A cv2.VideoCapture of grey frames; times in seconds, one for each frame."""
+    """A cv2.VideoCapture of black frames; times in seconds, one for each frame."""
 
-    def __init__(self, times, *, rate=10.0):
+    def __init__(self, times, *, rate=10.0, sides=()):
         self._times = iter(times)
         self._rate = rate
+        self._sides = iter(sides)
         self.now = 0.0
         self.is_released = False
 
@@ -73,10 +74,10 @@ class FakeCapture:
         return self._rate
 
     def read(self):
-        assert not self.is_released
-        self.now = next(self._times, None)
+        self.now = None if self.is_released else next(self._times, None)
+        side = next(self._sides, 2)
         found = self.now is not None
-        return found, np.zeros((2, 2, 3), np.uint8) if found else None
+        return found, np.zeros((side, side, 3), np.uint8) if found else None
 
     def release(self):
         self.is_released = True
@@ -105,6 +106,11 @@ def test_a_rate_that_no_video_has_is_not_believed(rate):
     assert fake_video([0.0], rate=rate)[0].rate == 30
 
 
+def test_frames_keep_the_size_of_the_first():
+    video, _ = fake_video([0.0, 0.1, 0.2], sides=[8, 20, 8])
+    assert [frame.image.shape for frame in video.frames()] == [(8, 8, 3)] * 3
+
+
 def test_a_stopped_video_ends():
     video, capture = fake_video(itertools.count())
     frames = video.frames()
@@ -114,6 +120,15 @@ def test_a_stopped_video_ends():
     assert not capture.is_released
     video.close()
     assert capture.is_released
+
+
+def test_a_closed_video_ends():
+    video, _ = fake_video(itertools.count())
+    frames = video.frames()
+    next(frames)
+    video.close()
+    assert list(frames) == []
+    assert not video.is_stopped
 
 
 def test_closing_waits_for_a_thread_that_reads():
