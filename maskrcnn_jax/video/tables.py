@@ -48,9 +48,11 @@ class VideoTables:
         self._categories = categories
         self._names = [category.name for category in categories]
         self._num_identities = 0
+        self.num_frames = 0
 
     def add(self, frame: Frame, found: ImageDetections, identities: Int[np.ndarray, " n"]) -> None:
         """Adds what was found in a frame; ``identities`` as ``tracking.track`` gives them."""
+        self.num_frames += 1
         self._num_identities = max(self._num_identities, int(identities.max(initial=0)))
         self._counts.add(
             frame.index, frame.seconds, labels=found.labels, num_identities=self._num_identities
