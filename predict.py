@@ -1,22 +1,23 @@
-"""Draws what a trained detector finds.
+"""Finds objects in images, with a trained detector.
 
 python predict.py --workdir DIR IMAGE_OR_FOLDER ... --out DIR
 python predict.py --init.checkpoint WEIGHTS [--preset NAME] IMAGE_OR_FOLDER ... --out DIR
 
-Writes a picture for each image, and all detections as COCO results to ``results.json``.
+Writes a picture for each image, and all detections as COCO results to ``results.json``. The same
+command run again goes on after the last finished image. ``docs/prediction.md`` has the rest.
+
+Exit status: 0 when all is done; 1 when some images could not be read, which are named; 2 for what
+the user can mend, told in a message; 130 after Ctrl-C.
 """
 
 import dataclasses
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
-import cv2
-import jax
-import numpy as np
 import tyro
 from tqdm import tqdm
 
@@ -28,19 +29,16 @@ from maskrcnn_jax.convert.notes import import_notes
 from maskrcnn_jax.convert.recognise import recognise_experiment, recognise_run
 from maskrcnn_jax.convert.weights import read_weights
 from maskrcnn_jax.data.config import InputConfig
-from maskrcnn_jax.data.examples import filling_example, prediction_example
-from maskrcnn_jax.data.images import read_image
 from maskrcnn_jax.detectors import AnyDetectorConfig
 from maskrcnn_jax.errors import InputError, exits_on_input_error
-from maskrcnn_jax.evaluation.results import ImageDetections, coco_records, in_original_frame
-from maskrcnn_jax.evaluation.rle import DecodedMasks
-from maskrcnn_jax.files import write_bytes, write_json
+from maskrcnn_jax.evaluation.results import check_class_names, coco_records
+from maskrcnn_jax.evaluation.tables import count_table
+from maskrcnn_jax.inference.files import find_images, predict_files
+from maskrcnn_jax.inference.journal import Job, Journal, fingerprint
+from maskrcnn_jax.inference.options import OutputOptions, TTAOptions
+from maskrcnn_jax.inference.outputs import check_outputs, write_outputs
+from maskrcnn_jax.inference.predictor import Predictor
 from maskrcnn_jax.training.checkpoint import Run, load_trained
-from maskrcnn_jax.training.sharding import data_mesh, replicate, shard_batch
-from maskrcnn_jax.training.step import make_predict_step
-from maskrcnn_jax.visualization import draw_detections
-
-_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,8 +49,10 @@ class RunArguments:
     images: tyro.conf.Positional[tuple[Path, ...]]
     workdir: Path
     out: Path
-    # What scores less is neither drawn nor counted; results.json has everything.
-    min_score: float = 0.5
+    output: Annotated[OutputOptions, tyro.conf.arg(name="")] = field(default_factory=OutputOptions)
+    augmenting: Annotated[TTAOptions, tyro.conf.arg(name="")] = field(default_factory=TTAOptions)
+    # As in training, unless given otherwise here.
+    input: InputConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +66,8 @@ class WeightsArguments:
     # Annotation file in COCO's format that names the categories; None: COCO's, or numbers.
     categories: Path | None = None
     out: Path
-    min_score: float = 0.5
+    output: Annotated[OutputOptions, tyro.conf.arg(name="")] = field(default_factory=OutputOptions)
+    augmenting: Annotated[TTAOptions, tyro.conf.arg(name="")] = field(default_factory=TTAOptions)
     model: AnyDetectorConfig
     input: InputConfig
 
@@ -76,12 +77,15 @@ Arguments: TypeAlias = RunArguments | WeightsArguments
 
 def of_run(options: Sequence[str], workdir: Path) -> tuple[Arguments, Run, dict[str, Any]]:
     """What is asked for, and the detector of a run: config and categories, and variables."""
-    default = RunArguments(images=tyro.MISSING, workdir=workdir, out=tyro.MISSING)
+    run, variables = load_trained(workdir)
+    default = RunArguments(
+        images=tyro.MISSING, workdir=workdir, out=tyro.MISSING, input=run.config.input
+    )
     arguments = cli.parse(
         RunArguments, options, prog="predict.py", description=__doc__, default=default
     )
-    find_images(arguments.images)  # refuses before the weights are read
-    return arguments, *load_trained(workdir)
+    config = dataclasses.replace(run.config, input=arguments.input)
+    return arguments, dataclasses.replace(run, config=config), variables
 
 
 def of_weights(
@@ -104,85 +108,82 @@ def of_weights(
 
 
 def predict(arguments: Arguments, run: Run, variables: dict[str, Any]) -> None:
-    """Goes through the images one by one."""
-    paths = find_images(arguments.images)
-    config, categories = run.config, run.categories
-    mesh = data_mesh()
-    predict_step = make_predict_step(config.model.build(), mesh)
-    variables = replicate(variables, mesh)
-    names = [category.name for category in categories]
+    """Goes through the images that are not done yet, and sums up."""
+    # ---- what there is to do ---------------------------------------------------------------------
+    images, output = find_images(arguments.images, out=arguments.out), arguments.output
+    class_names = [category.name for category in run.categories]
+    check_class_names(output.classes, known=class_names)
+    check_outputs(output.save, images, has_masks=run.config.model.has_masks)
+    journal = Journal(arguments.out, job_of(arguments, run, variables))
+    names = {path: name for name, path in images.items()}
+    left = [path for path in names if path not in journal]
+    if len(left) < len(names):
+        print(f"going on: {len(names) - len(left)} of {len(names)} images are done")
 
-    records, total = [], Counter()
-    progress = tqdm(paths.items(), unit="image", dynamic_ncols=True)
-    for image_id, (name, path) in enumerate(progress, start=1):
-        image = read_image(path)
-        example = prediction_example(image, config.input, name=str(path), index=image_id)
-        padded_size = (example.images.shape[0], example.images.shape[1])
-        filling = [filling_example(padded_size=padded_size)] * (mesh.size - 1)
-        batch = jax.tree.map(lambda *leaves: np.stack(leaves), example, *filling)
-        detections = jax.device_get(predict_step(variables, shard_batch(batch, mesh)))
-        found = in_original_frame(
-            jax.tree.map(lambda x: x[0], detections),
-            resized=batch.sizes[0].tolist(),
-            original=image.shape[:2],
-            paste=config.model.paste,
+    # ---- the images, batch by batch --------------------------------------------------------------
+    predictor = Predictor(
+        *(run.config.model, variables, run.config.input),
+        class_names=class_names,
+        augmentation=arguments.augmenting.chosen,
+    )
+    unreadable: list[str] = []
+    with tqdm(total=len(left), unit="image", dynamic_ncols=True) as progress:
+
+        def pass_over(path: Path, error: Exception) -> None:
+            message = str(error)
+            unreadable.append(message if str(path) in message else f"{path}: {message}")
+            progress.update()
+
+        results = predict_files(
+            predictor, left, batch_size=predictor.batch_size(len(names)), on_error=pass_over
         )
-        for record in coco_records(found, image_id=image_id, categories=categories):
-            records.append(record | {"file_name": str(path)})
-        shown = np.flatnonzero(found.scores >= arguments.min_score)
-        save_picture(arguments.out / name, picture(image, found, shown, names))
-        counts = Counter(names[label] for label in found.labels[shown])
-        progress.write(f"{path}: {as_text(counts)}")
-        total += counts
-    write_json(arguments.out / "results.json", records)
-    print(f"{len(paths)} images: {as_text(total)}\nwritten to {arguments.out}")
+        for file, found in results:
+            shown = found.passing(min_score=output.min_score, classes=output.classes)
+            counts = Counter(found.select(shown).names)
+            write_outputs(
+                *(arguments.out, names[file.path], file.image, found),
+                shown=shown,
+                outputs=output.save,
+            )
+            records = coco_records(found, image_id=0, categories=run.categories)
+            journal.add(file.path, records, version=file.version, counts=counts)
+            progress.write(f"{file.path}: {as_text(counts)}")
+            progress.update()
+    sum_up(journal, list(names), unreadable=unreadable, out=arguments.out)
 
 
-def find_images(places: Sequence[Path]) -> dict[Path, Path]:
-    """The images at all places, by the name (relative path) that their pictures get."""
-    found: dict[Path, Path] = {}
-    for place in places:
-        if not place.exists():
-            raise InputError(f"{place}: there is no such image or folder")
-        images = [place]
-        if place.is_dir():
-            images = sorted(p for p in place.rglob("*") if p.suffix.lower() in _SUFFIXES)
-            if not images:
-                raise InputError(
-                    f"{place}: no images ({', '.join(sorted(_SUFFIXES))}) in this folder"
-                )
-        for path in images:
-            name = path.relative_to(place) if place.is_dir() else Path(path.name)
-            name = name.with_suffix(".png") if path.suffix.lower() != ".png" else name
-            if found.setdefault(name, path) != path:
-                raise InputError(f"{path} and {found[name]} would both become {name}; rename one")
-    return found
-
-
-def picture(
-    image: np.ndarray, found: ImageDetections, shown: np.ndarray, names: Sequence[str]
-) -> np.ndarray:
-    """The image with the chosen detections drawn on it."""
-    masks = None
-    if found.segmentations is not None:
-        masks = DecodedMasks([found.segmentations[index] for index in shown])
-    return draw_detections(
-        image,
-        boxes=found.boxes[shown],
-        labels=found.labels[shown],
-        scores=found.scores[shown],
-        masks=masks,
-        names=names,
+def job_of(arguments: Arguments, run: Run, variables: dict[str, Any]) -> Job:
+    """What another command must have in common with this one to go on with its results."""
+    return Job(
+        weights=fingerprint(variables),
+        model=run.config.model,
+        categories=run.categories,
+        eval_short_side=run.config.input.eval_short_side,
+        long_side=run.config.input.long_side,
+        padded_sizes=run.config.input.padded_sizes,
+        augmentation=arguments.augmenting.chosen,
+        output=arguments.output,
     )
 
 
-def save_picture(path: Path, image: np.ndarray) -> None:
-    """Writes RGB as PNG."""
-    _, encoded = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
-    write_bytes(path, encoded.tobytes())
+def sum_up(
+    journal: Journal, paths: Sequence[Path], *, unreadable: Sequence[str], out: Path
+) -> None:
+    """Writes results.json, and tells what was found and what could not be read."""
+    done = [path for path in paths if path in journal]
+    if not done:
+        raise InputError("\n".join(unreadable))
+    journal.write_results(paths)
+    print(f"\n{len(done)} images\n\n{count_table([journal.counts(path) for path in done])}\n")
+    print(f"written to {out}")
+    if unreadable:
+        print(f"\n{len(unreadable)} images could not be used:", *unreadable, sep="\n")
+        print("Mend or remove them, and run the same command again: the others are done.")
+        sys.exit(1)
+    journal.remove()
 
 
-def as_text(counts: Counter) -> str:
+def as_text(counts: Counter[str]) -> str:
     """For example ``2 person, 1 dog``."""
     return ", ".join(f"{count} {name}" for name, count in counts.most_common()) or "nothing"
 
@@ -198,11 +199,16 @@ def main() -> None:
         sys.exit(0 if options else 2)
     cli.use_compilation_cache()
     if workdir is not None and checkpoint is None:
-        predict(*of_run(options, workdir))
+        detector = of_run(options, workdir)
     elif checkpoint is not None and workdir is None:
-        predict(*of_weights(options, checkpoint, preset))
+        detector = of_weights(options, checkpoint, preset)
     else:
         raise InputError("give either --workdir or --init.checkpoint")
+    try:
+        predict(*detector)
+    except KeyboardInterrupt:
+        print("\nstopped; the same command goes on after the last finished image")
+        sys.exit(130)
 
 
 if __name__ == "__main__":

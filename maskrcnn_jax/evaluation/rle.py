@@ -72,10 +72,21 @@ def decode_extent(rle: dict) -> tuple[int, int, np.ndarray]:
 
 
 class DecodedMasks(Sequence[np.ndarray]):
-    """Masks bool [h, w] that are decoded when asked for: large images need not hold them all."""
+    """Masks bool [h, w] that are decoded when asked for: large images need not hold them all.
 
-    def __init__(self, rles: Sequence[dict]):
+    ``size`` is (h, w), which shows in an array of all masks if there are none.
+    """
+
+    def __init__(self, rles: Sequence[dict], *, size: tuple[int, int] = (0, 0)):
         self._rles = rles
+        self._size = size
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """All masks, [n, h, w]."""
+        if copy is False:
+            raise ValueError("masks are decoded into a new array")
+        masks = np.stack(list(self)) if self._rles else np.zeros((0, *self._size), bool)
+        return masks if dtype is None else masks.astype(dtype)
 
     def __len__(self) -> int:
         return len(self._rles)
@@ -86,7 +97,7 @@ class DecodedMasks(Sequence[np.ndarray]):
     def __getitem__(self, index: slice) -> "DecodedMasks": ...
     def __getitem__(self, index):
         if isinstance(index, slice):
-            return DecodedMasks(self._rles[index])
+            return DecodedMasks(self._rles[index], size=self._size)
         return decode(self._rles[index])
 
 
