@@ -1,15 +1,20 @@
-"""Finds objects in images, with a trained detector.
+"""Finds objects in images and videos, with a trained detector.
 
 python predict.py --workdir DIR IMAGE_OR_FOLDER ... --out DIR
-python predict.py --init.checkpoint WEIGHTS [--preset NAME] IMAGE_OR_FOLDER ... --out DIR
+python predict.py --workdir DIR VIDEO ... --out DIR
+python predict.py --workdir DIR --camera 0 --out DIR
+python predict.py --init.checkpoint WEIGHTS [--preset NAME] (any of these)
 
 Writes a picture for each image, and all detections as COCO results to ``results.json``. The same
-command run again goes on after the last finished image. ``docs/prediction.md`` has the rest.
+command run again goes on after the last finished image. ``docs/prediction.md`` has the rest. For a
+video or camera it writes the video with identities drawn on it, COCO results and counts over time:
+``docs/video.md``.
 
 Exit status: 0 when all is done; 1 when some images could not be read, which are named; 2 for what
-the user can mend, told in a message; 130 after Ctrl-C.
+the user can mend, told in a message; 130 after Ctrl-C, but 0 where it ends a camera.
 """
 
+import contextlib
 import dataclasses
 import sys
 from collections import Counter
@@ -35,9 +40,10 @@ from maskrcnn_jax.evaluation.results import check_class_names, coco_records
 from maskrcnn_jax.evaluation.tables import count_table
 from maskrcnn_jax.inference.files import find_images, predict_files
 from maskrcnn_jax.inference.journal import Job, Journal, fingerprint
-from maskrcnn_jax.inference.options import OutputOptions, TTAOptions
+from maskrcnn_jax.inference.options import OutputOptions, TTAOptions, VideoOptions
 from maskrcnn_jax.inference.outputs import check_outputs, write_outputs
 from maskrcnn_jax.inference.predictor import Predictor
+from maskrcnn_jax.inference.videos import Sources, check_video_outputs, find_sources, predict_video
 from maskrcnn_jax.training.checkpoint import Run, load_trained
 
 
@@ -45,12 +51,13 @@ from maskrcnn_jax.training.checkpoint import Run, load_trained
 class RunArguments:
     """Predicts with a run of train.py; its newest checkpoint is used."""
 
-    # Images, or folders of images.
+    # Images, or folders of images; or videos. Nothing with --camera.
     images: tyro.conf.Positional[tuple[Path, ...]]
     workdir: Path
     out: Path
     output: Annotated[OutputOptions, tyro.conf.arg(name="")] = field(default_factory=OutputOptions)
     augmenting: Annotated[TTAOptions, tyro.conf.arg(name="")] = field(default_factory=TTAOptions)
+    video: Annotated[VideoOptions, tyro.conf.arg(name="")] = field(default_factory=VideoOptions)
     # As in training, unless given otherwise here.
     input: InputConfig
 
@@ -68,6 +75,7 @@ class WeightsArguments:
     out: Path
     output: Annotated[OutputOptions, tyro.conf.arg(name="")] = field(default_factory=OutputOptions)
     augmenting: Annotated[TTAOptions, tyro.conf.arg(name="")] = field(default_factory=TTAOptions)
+    video: Annotated[VideoOptions, tyro.conf.arg(name="")] = field(default_factory=VideoOptions)
     model: AnyDetectorConfig
     input: InputConfig
 
@@ -121,11 +129,7 @@ def predict(arguments: Arguments, run: Run, variables: dict[str, Any]) -> None:
         print(f"going on: {len(names) - len(left)} of {len(names)} images are done")
 
     # ---- the images, batch by batch --------------------------------------------------------------
-    predictor = Predictor(
-        *(run.config.model, variables, run.config.input),
-        class_names=class_names,
-        augmentation=arguments.augmenting.chosen,
-    )
+    predictor = predictor_of(arguments, run, variables)
     unreadable: list[str] = []
     with tqdm(total=len(left), unit="image", dynamic_ncols=True) as progress:
 
@@ -183,6 +187,36 @@ def sum_up(
     journal.remove()
 
 
+def predict_videos(
+    arguments: Arguments, run: Run, variables: dict[str, Any], sources: Sources
+) -> None:
+    """Goes through videos, or looks at a camera, and tells what was seen."""
+    check_class_names(arguments.output.classes, known=[item.name for item in run.categories])
+    check_video_outputs(arguments.output.save)
+    predictor = predictor_of(arguments, run, variables)
+    for name, open_source in sources.items():
+        with contextlib.closing(open_source()) as video:
+            num_frames, objects = predict_video(
+                *(predictor, video, arguments.out / name),
+                categories=run.categories,
+                output=arguments.output,
+                options=arguments.video,
+            )
+        print(f"{video.name}: {num_frames} frames, different objects: {as_text(objects)}")
+        if video.is_stopped and arguments.video.camera is None:
+            sys.exit(130)
+    print(f"written to {arguments.out}")
+
+
+def predictor_of(arguments: Arguments, run: Run, variables: dict[str, Any]) -> Predictor:
+    """The detector on all devices."""
+    return Predictor(
+        *(run.config.model, variables, run.config.input),
+        class_names=[category.name for category in run.categories],
+        augmentation=arguments.augmenting.chosen,
+    )
+
+
 def as_text(counts: Counter[str]) -> str:
     """For example ``2 person, 1 dog``."""
     return ", ".join(f"{count} {name}" for name, count in counts.most_common()) or "nothing"
@@ -204,8 +238,12 @@ def main() -> None:
         detector = of_weights(options, checkpoint, preset)
     else:
         raise InputError("give either --workdir or --init.checkpoint")
+    sources = find_sources(detector[0].images, detector[0].video)
     try:
-        predict(*detector)
+        if sources:
+            predict_videos(*detector, sources)
+        else:
+            predict(*detector)
     except KeyboardInterrupt:
         print("\nstopped; the same command goes on after the last finished image")
         sys.exit(130)

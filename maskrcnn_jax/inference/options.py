@@ -5,6 +5,7 @@ from typing import Literal, TypeAlias
 
 from maskrcnn_jax.data.image_views import NO_AUGMENTATION, AugmentationConfig
 from maskrcnn_jax.errors import InputError
+from maskrcnn_jax.video.tracking import TrackingConfig
 
 # What is made of an image, see ``inference.outputs``.
 Output: TypeAlias = Literal["pictures", "maps", "cutouts"]
@@ -40,3 +41,21 @@ class OutputOptions:
     # (16-bit PNG; the value is the place in results.json, from 1), each object cut out (PNG with
     # transparency). Nothing after --save: results.json alone.
     save: tuple[Output, ...] = ("pictures",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoOptions:
+    """What there is to say about videos alone (docs/video.md)."""
+
+    # A camera's number (0 is the first), or a stream's address (rtsp://...): until Ctrl-C.
+    camera: str | None = None
+    # Frames, and seconds, after which no more is looked at.
+    max_frames: int | None = None
+    max_seconds: float | None = None
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+
+    def __post_init__(self) -> None:
+        for name in ("max_frames", "max_seconds"):
+            limit = getattr(self, name)
+            if limit is not None and limit <= 0:
+                raise InputError(f"--{name.replace('_', '-')} must be more than 0, not {limit}")

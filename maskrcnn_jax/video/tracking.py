@@ -8,7 +8,8 @@ objects whose expected masks they overlap most, by optimal assignment: first to 
 their class, then to those that have no number yet. What both sides have left over is matched across
 classes, for detectors change their minds. This is SORT (A. Bewley et al., *Simple Online and
 Realtime Tracking*, ICIP 2016, arXiv:1602.00763) with masks for boxes, and with a running mean of
-the velocity for the Kalman filter, which comes down to one when it has run for a while.
+the velocity for the Kalman filter, which comes down to one when it has run for a while. Velocity is
+measured at edges that are not hidden: see ``_displacement``.
 """
 
 import dataclasses
@@ -26,7 +27,7 @@ from maskrcnn_jax.video.regions import Region, object_regions, overlaps
 # In the place of an identity, which count from 1: seen too seldom so far.
 UNNUMBERED = 0
 # What the newest measurement of a velocity counts for, against all before it.
-_NEWEST = 0.5
+_NEWEST = 0.3
 # Least IoU across classes: the same pixels under another name, and not a neighbour.
 _SAME_PIXELS = 0.5
 
@@ -34,7 +35,7 @@ _SAME_PIXELS = 0.5
 @dataclass(frozen=True, kw_only=True)
 class TrackingConfig:
     # Least IoU of a detection and of its object where that is expected.
-    min_iou: float = 0.2
+    min_iou: float = 0.1
     # Frames in a row in which an object has to be seen before it gets a number and is counted.
     confirm_after: int = 3
     # Frames for which a numbered object may be out of sight and is known again.
@@ -56,7 +57,7 @@ class Track:
     identity: int
     votes: Mapping[int, int]  # for each label, the number of frames in which it was detected
     region: Region  # as it was last seen
-    centre: Float[np.ndarray, "2"]  # of its box, then
+    box: Float[np.ndarray, "4"]  # then, XYXY
     velocity: Float[np.ndarray, "2"]
     unseen: int = 0  # frames since then
 
@@ -106,17 +107,16 @@ def track(
 
 def _sightings(detections: ImageDetections) -> list[Track]:
     """Each detection as an object that is seen for the first time."""
-    centres = (detections.boxes[:, :2] + detections.boxes[:, 2:]) / 2
     return [
         Track(
             identity=UNNUMBERED,
             votes={int(label): 1},
             region=region,
-            centre=centre,
+            box=box,
             velocity=np.zeros(2),
         )
-        for label, region, centre in zip(
-            detections.labels, object_regions(detections), centres, strict=True
+        for label, region, box in zip(
+            detections.labels, object_regions(detections), detections.boxes, strict=True
         )
     ]
 
@@ -151,7 +151,7 @@ def _best_pairs(iou: Float[np.ndarray, "n m"]) -> dict[int, int]:
 
 def _seen_again(track: Track, sighting: Track) -> Track:
     """The track with what its newest sighting tells about it."""
-    velocity = (sighting.centre - track.centre) / (track.unseen + 1)
+    velocity = _displacement(track, sighting) / (track.unseen + 1)
     if sum(track.votes.values()) > 1:
         velocity = _NEWEST * velocity + (1 - _NEWEST) * track.velocity
     label = sighting.label
@@ -159,6 +159,17 @@ def _seen_again(track: Track, sighting: Track) -> Track:
         identity=track.identity,
         votes={**track.votes, label: track.votes.get(label, 0) + 1},
         region=sighting.region,
-        centre=sighting.centre,
+        box=sighting.box,
         velocity=velocity,
     )
+
+
+def _displacement(track: Track, sighting: Track) -> Float[np.ndarray, "2"]:
+    """How far the object has gone, of each axis by that edge of its box which shows it better.
+
+    An object that is being hidden loses one edge after the other to what is in front of it. The
+    centre of what is left goes with them; the edge that is still its own goes where it was going.
+    """
+    edges = (sighting.box - track.box).reshape(2, 2)  # low and high, x and y
+    going = (track.unseen + 1) * track.velocity
+    return edges[np.abs(edges - going).argmin(axis=0), [0, 1]]

@@ -48,16 +48,6 @@ def detected(masks, labels, *, scores=None):
         mask_scores=scores,
         labels=np.asarray(labels, int),
         segmentations=[{**item, "counts": item["counts"].decode()} for item in encoded],
-    )
-
-
-def chosen(detections, kept):
-    """Those at the indices ``kept``, in that order."""
-    segmentations = detections.segmentations
-    return ImageDetections(
-        boxes=detections.boxes[kept],
-        scores=detections.scores[kept],
-        mask_scores=detections.mask_scores[kept],
-        labels=detections.labels[kept],
-        segmentations=segmentations and [segmentations[i] for i in kept],
+        size=(HEIGHT, WIDTH),
+        class_names=("disc", "ring", "star"),
     )
