@@ -71,6 +71,28 @@ def test_pictures_results_and_counts_and_going_on(run, workdir, tmp_path):
             detector(wrong)
 
 
+def test_a_video_is_followed(run, workdir, tmp_path):
+    """And refused where it cannot be read; tests/inference/test_videos.py has what is found."""
+    clip, out = tmp_path / "clip.avi", tmp_path / "out"
+    fourcc = cv2.VideoWriter.fourcc(*"MJPG")
+    file = cv2.VideoWriter(str(clip), cv2.CAP_FFMPEG, fourcc, 10, (64, 48))
+    for _ in range(3):
+        file.write(np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8))
+    file.release()
+    command = ("predict.py", "--workdir", workdir, "--out", out, "--min-score", "0.0")
+    result = run(*command, clip)
+    assert result.returncode == 0, result.stderr
+    assert f"{clip}: 3 frames, different objects: " in result.stdout
+    names = {"clip.webm", "clip.json", "clip.csv", "clip.tracks.csv"}
+    assert {path.name for path in out.iterdir()} == names
+    records = json.loads((out / "clip.json").read_text())
+    assert {record["frame"] for record in records} == {0, 1, 2}
+    clip.write_bytes(b"")
+    result = run(*command, clip)
+    assert (result.returncode, result.stderr.count("\n")) == (2, 1)
+    assert f"error: {clip}: no video that OpenCV can read" in result.stderr
+
+
 def test_bad_input_is_one_clear_message(fails, workdir, tmp_path):
     out = tmp_path / "out"
     missing = fails("predict.py", "--workdir", workdir, tmp_path / "a.png", "--out", out)
