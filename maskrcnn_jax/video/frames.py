@@ -22,7 +22,8 @@ _ASSUMED_RATE, _GREATEST_RATE = 30.0, 1000.0
 # FFmpeg and OpenCV comment on files; what a user has to know, our own messages say. FFmpeg's level
 # is read when the process first opens a video.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+_set_log_level = getattr(cv2, "setLogLevel", None) or cv2.utils.logging.setLogLevel  # OpenCV 4, 5
+_set_log_level(0)  # silent
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,10 +99,11 @@ class Video:
 
 
 def open_video(path: Path) -> Video:
-    """Opens a file. OpenCV turns frames as the file's metadata ask for."""
+    """Opens a file. Frames are turned as its metadata ask for."""
     if not path.is_file():
         raise InputError(f"{path}: there is no such video")
     capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)  # the default, but not of OpenCV 4.11
     num_frames = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
     try:
         return Video(

@@ -20,7 +20,7 @@ def stops_when_asked(stop: Callable[[], None]) -> Iterator[None]:
         for each in _SIGNALS:
             signal.signal(each, signal.SIG_DFL)
         name = signal.Signals(number).name
-        os.write(2, f"\n{name}: finishes what was read and ends; once more ends now\n".encode())
+        os.write(2, f"\n{name}: ends when this batch is done; once more ends now\n".encode())
         stop()
 
     before = {number: signal.signal(number, note) for number in _SIGNALS}

@@ -204,7 +204,7 @@ def test_ctrl_c_ends_a_video_whole(tmp_path, number, options, capfd):
     assert len(list(open_video(tmp_path / "a.webm").frames())) > 2
     assert len(list(tmp_path.iterdir())) == 4
     assert signal.getsignal(number) == handler
-    assert "finishes what was read and ends" in capfd.readouterr().err
+    assert "ends when this batch is done" in capfd.readouterr().err
 
 
 def test_a_video_that_is_cut_off_is_told(tmp_path, capfd):
