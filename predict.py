@@ -238,7 +238,8 @@ def main() -> None:
         detector = of_weights(options, checkpoint, preset)
     else:
         raise InputError("give either --workdir or --init.checkpoint")
-    sources = find_sources(detector[0].images, detector[0].video)
+    arguments = detector[0]
+    sources = find_sources(arguments.images, arguments.video, out=arguments.out)
     try:
         if sources:
             predict_videos(*detector, sources)

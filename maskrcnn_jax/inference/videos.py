@@ -38,7 +38,7 @@ class Summary(NamedTuple):
 Sources: TypeAlias = dict[Path, Callable[[], Video]]
 
 
-def find_sources(places: Sequence[Path], options: VideoOptions) -> Sources:
+def find_sources(places: Sequence[Path], options: VideoOptions, *, out: Path) -> Sources:
     """The camera or the videos; nothing where the places are images and folders.
 
     Videos are known by their suffixes; each is opened once to see that it can be read.
@@ -55,7 +55,7 @@ def find_sources(places: Sequence[Path], options: VideoOptions) -> Sources:
     if 0 < len(videos) < len(places):
         other = next(place for place in places if place not in videos)
         raise InputError(f"{videos[0]} is a video, {other} is none: give them to two commands")
-    return _by_name(videos)
+    return _by_name(videos, out)
 
 
 def check_video_outputs(outputs: Sequence[Output]) -> None:
@@ -65,11 +65,14 @@ def check_video_outputs(outputs: Sequence[Output]) -> None:
             raise InputError(f"--save {output} is for images; of a video it can be pictures alone")
 
 
-def _by_name(videos: Sequence[Path]) -> Sources:
+def _by_name(videos: Sequence[Path], out: Path) -> Sources:
     found: dict[Path, Path] = {}
     for path in videos:
         open_video(path).close()
-        other = found.setdefault(Path(path.stem), path)
+        name = Path(path.stem)
+        if with_suffix(out / name, SUFFIX).resolve() == path.resolve():
+            raise InputError(f"{path}: the drawn video would take its place; give another --out")
+        other = found.setdefault(name, path)
         if other != path:
             raise InputError(f"the results of {path} and {other} would have one name; rename one")
     return {name: partial(open_video, path) for name, path in found.items()}

@@ -223,26 +223,29 @@ def test_a_failure_leaves_nothing(path, tmp_path):
 
 def test_videos_are_told_from_images(path, tmp_path):
     images, options = [tmp_path, tmp_path / "a.png"], VideoOptions()
-    assert find_sources(images, options) == {}
-    assert list(find_sources([path], options)) == [Path("lane.one")]
-    assert list(find_sources([], VideoOptions(camera="0"))) == [Path("camera")]
+    assert find_sources(images, options, out=tmp_path) == {}
+    assert list(find_sources([path], options, out=tmp_path)) == [Path("lane.one")]
+    assert list(find_sources([], VideoOptions(camera="0"), out=tmp_path)) == [Path("camera")]
 
 
 def test_what_cannot_be_looked_at_together_is_refused(path, tmp_path):
     images, same_name = [tmp_path, tmp_path / "a.png"], tmp_path / "lane.one.mov"
     same_name.write_bytes(path.read_bytes())
     (tmp_path / "broken.mp4").touch()
+    drawn = tmp_path / "drawn.webm"
+    drawn.write_bytes(path.read_bytes())
     for places, options, message in (
         ([path, *images], {}, "is a video, .* is none"),
         ([path, same_name], {}, "would have one name"),
         ([tmp_path / "broken.mp4"], {}, r"broken\.mp4: no video"),
+        ([drawn], {}, "would take its place"),
         ([tmp_path / "none.mp4"], {}, "there is no such video"),
         ([], {}, "give images"),
         ([path], {"camera": "0"}, "or --camera"),
         (images, {"max_frames": 3}, "are for videos"),
     ):
         with pytest.raises(InputError, match=message):
-            find_sources(places, VideoOptions(**options))
+            find_sources(places, VideoOptions(**options), out=tmp_path)
     with pytest.raises(InputError, match="--max-seconds must"):
         VideoOptions(max_seconds=0.0)
     with pytest.raises(InputError, match="--save maps is for images"):
