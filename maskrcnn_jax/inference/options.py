@@ -49,9 +49,11 @@ class VideoOptions:
 
     # A camera's number (0 is the first), or a stream's address (rtsp://...): until Ctrl-C.
     camera: str | None = None
-    # Frames, and seconds, after which no more is looked at.
+    # Frames after which no more is looked at.
     max_frames: int | None = None
+    # Seconds after which no more is looked at.
     max_seconds: float | None = None
+    # How objects are known again from frame to frame.
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
 
     def __post_init__(self) -> None:
