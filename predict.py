@@ -47,7 +47,9 @@ class RunArguments:
 
     # Images, or folders of images.
     images: tyro.conf.Positional[tuple[Path, ...]]
+    # What train.py has written.
     workdir: Path
+    # Folder for all that is written.
     out: Path
     output: Annotated[OutputOptions, tyro.conf.arg(name="")] = field(default_factory=OutputOptions)
     augmenting: Annotated[TTAOptions, tyro.conf.arg(name="")] = field(default_factory=TTAOptions)
@@ -65,6 +67,7 @@ class WeightsArguments:
     preset: str | None = None
     # Annotation file in COCO's format that names the categories; None: COCO's, or numbers.
     categories: Path | None = None
+    # Folder for all that is written.
     out: Path
     output: Annotated[OutputOptions, tyro.conf.arg(name="")] = field(default_factory=OutputOptions)
     augmenting: Annotated[TTAOptions, tyro.conf.arg(name="")] = field(default_factory=TTAOptions)

@@ -120,10 +120,10 @@ class Spotter:
         return getattr(self, method)(*inputs)
 
     def features(self, batch):
-        return {0: (batch.images[..., 0] > 127).astype(jnp.float32)}
+        return {0: (batch.images[..., :1] > 127).astype(jnp.float32)}
 
     def detect(self, features, sizes):
-        columns, rows = features[0].max(1) > 0, features[0].max(2) > 0  # [b, w], [b, h]
+        columns, rows = (features[0][..., 0].max(axis) > 0 for axis in (1, 2))  # [b, w], [b, h]
         ends = [x.shape[1] - jnp.argmax(x[:, ::-1], axis=1) for x in (columns, rows)]
         box = jnp.stack([jnp.argmax(columns, 1), jnp.argmax(rows, 1), *ends], -1)
         one = jnp.ones((len(sizes), 1))
@@ -142,7 +142,7 @@ class Spotter:
             x, y = (box[i] + (jnp.arange(8) + 0.5) / 8 * (box[i + 2] - box[i]) for i in (0, 1))
             return pixels[y.astype(int)[:, None], x.astype(int)][None]
 
-        masks = jax.vmap(copied)(features[0], detections.boxes[:, 0])
+        masks = jax.vmap(copied)(features[0][..., 0], detections.boxes[:, 0])
         return dataclasses.replace(detections, masks=masks)
 
 
