@@ -119,7 +119,7 @@ def predict(arguments: Arguments, run: Run, variables: dict[str, Any]) -> None:
     check_outputs(output.save, images, has_masks=run.config.model.has_masks)
     journal = Journal(arguments.out, job_of(arguments, run, variables))
     names = {path: name for name, path in images.items()}
-    left = [path for path in names if path not in journal]
+    left = journal.left_of(names)
     if len(left) < len(names):
         print(f"going on: {len(names) - len(left)} of {len(names)} images are done")
 
