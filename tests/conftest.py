@@ -17,7 +17,7 @@ from jaxtyping import install_import_hook
 # Structures are left out: tree transformations put things into them that are not arrays.
 _CHECKED = (
     *("backbones", "layers", "losses", "mask_features", "maskrcnn", "necks", "norms", "ops"),
-    *("pixels", "roi", "rpn", "solo", "solov2", "inference.augmentation"),
+    *("pixels", "roi", "rpn", "solo", "solov2"),
 )
 install_import_hook([f"maskrcnn_jax.{name}" for name in _CHECKED], "beartype.beartype")
 
