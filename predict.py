@@ -53,7 +53,9 @@ class RunArguments:
 
     # Images, or folders of images; or videos. Nothing with --camera.
     images: tyro.conf.Positional[tuple[Path, ...]]
+    # What train.py has written.
     workdir: Path
+    # Folder for all that is written.
     out: Path
     output: Annotated[OutputOptions, tyro.conf.arg(name="")] = field(default_factory=OutputOptions)
     augmenting: Annotated[TTAOptions, tyro.conf.arg(name="")] = field(default_factory=TTAOptions)
@@ -72,6 +74,7 @@ class WeightsArguments:
     preset: str | None = None
     # Annotation file in COCO's format that names the categories; None: COCO's, or numbers.
     categories: Path | None = None
+    # Folder for all that is written.
     out: Path
     output: Annotated[OutputOptions, tyro.conf.arg(name="")] = field(default_factory=OutputOptions)
     augmenting: Annotated[TTAOptions, tyro.conf.arg(name="")] = field(default_factory=TTAOptions)
@@ -124,7 +127,7 @@ def predict(arguments: Arguments, run: Run, variables: dict[str, Any]) -> None:
     check_outputs(output.save, images, has_masks=run.config.model.has_masks)
     journal = Journal(arguments.out, job_of(arguments, run, variables))
     names = {path: name for name, path in images.items()}
-    left = [path for path in names if path not in journal]
+    left = journal.left_of(names)
     if len(left) < len(names):
         print(f"going on: {len(names) - len(left)} of {len(names)} images are done")
 

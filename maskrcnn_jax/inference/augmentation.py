@@ -59,14 +59,9 @@ def merge(
 ) -> Detections:
     """What is left of the detections of all views of an image, in the frame of the first."""
     boxes = [to_first(one.boxes, view, frames[0]) for one, view in zip(found, frames, strict=True)]
-    return best_of(
-        box_ops.clip(jnp.concatenate(boxes), *frames[0].size),
-        *(jnp.concatenate([getattr(one, name) for one in found]) for name in _CANDIDATES),
-        config=config,
-    )
-
-
-_CANDIDATES = ("scores", "labels", "valid")
+    boxes = box_ops.clip(jnp.concatenate(boxes), *frames[0].size)
+    together = jax.tree.map(lambda *parts: jnp.concatenate(parts), *found)
+    return best_of(boxes, together.scores, together.labels, together.valid, config=config)
 
 
 def make_augmented_step(
@@ -77,45 +72,51 @@ def make_augmented_step(
     ``views`` are batches of the same images, mirrored as ``flips`` says. The feature maps of all
     views are kept until their masks are found.
     """
-    model: Any = config.build()
-
-    def look(variables: Variables, batch: Batch) -> tuple[Features, Detections]:
-        features = model.apply(variables, batch, method="features")
-        return features, model.apply(variables, features, batch.sizes, method="detect")
-
-    def merge_all(found: Sequence[Detections], frames: Sequence[Frame]) -> Detections:
-        return jax.vmap(partial(merge, config=config.roi.detections))(found, frames)
-
-    def find_masks(
-        variables: Variables, features: Features, merged: Detections, view: Frame, first: Frame
-    ) -> Detections:
-        boxes = jax.vmap(from_first)(merged.boxes, view, first)
-        there = dataclasses.replace(merged, boxes=boxes, mask_frames=boxes)
-        found = model.apply(variables, features, there, method="masks_of")
-        flip = view.flip[:, None, None, None]
-        masks = jnp.where(flip, found.masks[..., ::-1], found.masks)
-        return dataclasses.replace(merged, masks=masks, mask_scores=found.mask_scores)
-
-    divided = partial(_divided, mesh=mesh)
-    look_at, masks_in = divided(look, num_whole=1), divided(find_masks, num_whole=1)
-    merged_over, averaged_over = divided(merge_all), divided(average_masks)
+    model, divided = config.build(), partial(_divided, mesh=mesh)
+    look = divided(partial(_look, model), num_whole=1)
+    merge_all = divided(jax.vmap(partial(merge, config=config.roi.detections)))
+    masks_in = divided(partial(_masks_in, model), num_whole=1)
+    average = divided(average_masks)
 
     def step(variables: Variables, views: Sequence[Batch]) -> Detections:
         frames = [
             Frame(batch.sizes, jnp.full(len(batch.sizes), flip))
             for batch, flip in zip(views, flips, strict=True)
         ]
-        seen = [look_at(variables, batch) for batch in views]
-        merged = merged_over([detections for _, detections in seen], frames)
+        seen = [look(variables, batch) for batch in views]
+        merged = merge_all([detections for _, detections in seen], frames)
         if not config.has_masks:
             return merged
         found = []
-        for frame in frames:
+        for view in frames:
             features, _ = seen.pop(0)  # let go when its masks are found
-            found.append(masks_in(variables, features, merged, frame, frames[0]))
-        return averaged_over(found)
+            found.append(masks_in(variables, features, merged, view, frames[0]))
+        return average(found)
 
     return step
+
+
+def _look(model: Any, variables: Variables, batch: Batch) -> tuple[Features, Detections]:
+    """The features of a view, and boxes without masks."""
+    features = model.apply(variables, batch, method="features")
+    return features, model.apply(variables, features, batch.sizes, method="detect")
+
+
+def _masks_in(
+    model: Any,
+    variables: Variables,
+    features: Features,
+    merged: Detections,
+    view: Frame,
+    first: Frame,
+) -> Detections:
+    """The detections, which are in the frame of the first view, with what a view makes of them."""
+    boxes = jax.vmap(from_first)(merged.boxes, view, first)
+    there = dataclasses.replace(merged, boxes=boxes, mask_frames=boxes)
+    found = model.apply(variables, features, there, method="masks_of")
+    flip = view.flip[:, None, None, None]
+    masks = jnp.where(flip, found.masks[..., ::-1], found.masks)
+    return dataclasses.replace(merged, masks=masks, mask_scores=found.mask_scores)
 
 
 def _divided(function: Callable[..., Any], mesh: Mesh, *, num_whole: int = 0) -> Callable[..., Any]:

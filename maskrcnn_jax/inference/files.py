@@ -31,6 +31,8 @@ def find_images(places: Sequence[Path], *, out: Path) -> dict[Path, Path]:
 
     Pictures from before, in a folder ``out`` among the images, are none of them.
     """
+    if not places:
+        raise InputError("give images, or folders of images")
     found: dict[Path, Path] = {}
     for place in places:
         if not place.exists():

@@ -85,13 +85,19 @@ class Journal:
         self._lines: dict[str, _Line] = {}
         if self._path.exists():
             self._read()
-            for unfinished in folder.rglob("*.partial"):  # by the program that was killed
+            for unfinished in folder.rglob("*.[0-9]*.partial"):  # see ``files.replaced``
                 unfinished.unlink()
 
+    def left_of(self, paths: Iterable[Path]) -> list[Path]:
+        """The images that are not done, or have changed since: their old results are forgotten."""
+        left = [path for path in paths if not self._is_done(path)]
+        for path in left:
+            self._lines.pop(str(path), None)
+        return left
+
     def __contains__(self, path: Path) -> bool:
-        """Whether an image is done, and has not changed since."""
-        line = self._lines.get(str(path))
-        return line is not None and line.version == Version.of(path)
+        """Whether there are results of an image."""
+        return str(path) in self._lines
 
     def counts(self, path: Path) -> Counter[str]:
         """How many objects of each class were counted in an image."""
@@ -123,10 +129,13 @@ class Journal:
         """Forgets all, when results.json is there and nothing is left to do."""
         self._path.unlink(missing_ok=True)
 
+    def _is_done(self, path: Path) -> bool:
+        return path in self and self._lines[str(path)].version == Version.of(path)
+
     def _records(self, paths: Iterable[Path]) -> Iterator[dict]:
         with self._path.open("rb") as file:
             for image_id, path in enumerate(paths, start=1):
-                if str(path) in self._lines:
+                if path in self:
                     file.seek(self._lines[str(path)].offset)
                     for record in json.loads(file.readline())["records"]:
                         yield record | {"image_id": image_id, "file_name": str(path)}

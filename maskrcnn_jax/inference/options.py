@@ -15,9 +15,10 @@ Output: TypeAlias = Literal["pictures", "maps", "cutouts"]
 class TTAOptions:
     """Test-time augmentation, and how."""
 
-    # Whether each image is seen at several scales and mirrored, and the results put together
-    # (docs/prediction.md): better, and as many times slower.
+    # Whether each image is seen at several scales and mirrored, and the results are put together
+    # (docs/prediction.md). It takes about 20 times as long.
     tta: bool = False
+    # Which scales, and whether mirrored.
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
 
     def __post_init__(self) -> None:

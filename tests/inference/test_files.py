@@ -37,6 +37,8 @@ def test_images_are_found_in_order_by_the_names_of_their_pictures(folder, tmp_pa
     }  # fmt: skip
     with pytest.raises(InputError, match="there is no such image or folder"):
         find_images([tmp_path / "nowhere"], out=out)
+    with pytest.raises(InputError, match="give images"):
+        find_images([], out=out)
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match=r"no images \(\.bmp, .*\) in this folder"):
         find_images([tmp_path / "empty"], out=out)

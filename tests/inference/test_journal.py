@@ -83,9 +83,10 @@ def test_a_killed_program_is_continued_where_it_was(paths, out):
         content = (out / "results.jsonl").read_bytes()[:cut]
         (out / "results.jsonl").write_bytes(content)
         (out / "a.png.1234.partial").write_text("half a picture")
+        (out / "mine.partial").write_text("of the user")
         again = Journal(out, JOB)
-        assert [path in again for path in paths] == [False, True, False]
-        assert not list(out.glob("*.partial"))
+        assert again.left_of(paths) == [paths[0], paths[2]]
+        assert [path.name for path in out.glob("*.partial")] == ["mine.partial"]
         for path in (paths[2], paths[0]):
             add(again, path)
         assert again.counts(paths[1]) == {"dog": 1}
@@ -100,9 +101,14 @@ def test_an_image_that_has_changed_is_done_again_and_one_that_is_gone_left_out(p
     paths[0].write_text("mended")
     os.utime(paths[1], ns=(0, 0))
     again = Journal(out, JOB)
+    assert again.left_of(paths) == paths[:2]
     assert [path in again for path in paths] == [False, False, True]
+    add(again, paths[1])
+    paths[2].unlink()  # while the others are being done
     again.write_results(paths[1:])
     assert [image_id for image_id, *_ in results(out)] == [1, 1, 2, 2]
+    again.write_results(paths)  # what could not be read any more has no results of before
+    assert [image_id for image_id, *_ in results(out)] == [2, 2, 3, 3]
 
 
 @pytest.mark.parametrize(
