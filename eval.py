@@ -8,11 +8,10 @@ python eval.py --results RESULTS.json --annotations GROUND_TRUTH.json
 import dataclasses
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
-import jax
-import numpy as np
 import tyro
 from tqdm import tqdm
 
@@ -33,14 +32,14 @@ from maskrcnn_jax.errors import InputError, exits_on_input_error
 from maskrcnn_jax.evaluation.coco import IOU_TYPES, CocoScores, IouType, evaluate
 from maskrcnn_jax.evaluation.ground_truth import read_truth, truth_of
 from maskrcnn_jax.evaluation.lvis import MAX_DETECTIONS
-from maskrcnn_jax.evaluation.results import coco_records, in_original_frame
+from maskrcnn_jax.evaluation.results import coco_records
 from maskrcnn_jax.evaluation.results_file import read_results, scorable_types
 from maskrcnn_jax.evaluation.tables import class_table, summary_table
 from maskrcnn_jax.experiment import check_num_classes
 from maskrcnn_jax.files import write_json
+from maskrcnn_jax.inference.options import TTAOptions
+from maskrcnn_jax.inference.predictor import Predictor
 from maskrcnn_jax.training.checkpoint import Run, load_trained
-from maskrcnn_jax.training.sharding import data_mesh, replicate, shard_batch
-from maskrcnn_jax.training.step import make_predict_step
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +51,7 @@ class RunArguments:
     split: str | None = None
     # Where to write; None: WORKDIR/eval/SPLIT.
     out: Path | None = None
+    augmenting: Annotated[TTAOptions, tyro.conf.arg(name="")] = field(default_factory=TTAOptions)
     # As in training, unless given otherwise here.
     data: DatasetConfig
     input: InputConfig
@@ -67,6 +67,7 @@ class WeightsArguments:
     split: str | None = None
     # Folder for results.json and metrics.json; None writes nothing.
     out: Path | None = None
+    augmenting: Annotated[TTAOptions, tyro.conf.arg(name="")] = field(default_factory=TTAOptions)
     model: AnyDetectorConfig
     data: DatasetConfig
     input: InputConfig
@@ -96,7 +97,10 @@ def evaluate_run(options: Sequence[str], workdir: Path) -> None:
     dataset = arguments.data.build(split)
     check_same_categories(dataset, run, where=str(workdir))
     out = arguments.out or workdir / "eval" / split
-    evaluate_dataset(dataset, arguments.input, run.config.model, variables, out=out)
+    predictor = Predictor(
+        *(run.config.model, variables, arguments.input), augmentation=arguments.augmenting.chosen
+    )
+    evaluate_dataset(dataset, predictor, out=out)
 
 
 def evaluate_weights(options: Sequence[str], checkpoint: Path, preset: str | None) -> None:
@@ -119,7 +123,10 @@ def evaluate_weights(options: Sequence[str], checkpoint: Path, preset: str | Non
     for note in import_notes(weights, arguments.model):
         print(note)
     variables = load_detector(weights, arguments.model, init=arguments.init)
-    evaluate_dataset(dataset, arguments.input, arguments.model, variables, out=arguments.out)
+    predictor = Predictor(
+        *(arguments.model, variables, arguments.input), augmentation=arguments.augmenting.chosen
+    )
+    evaluate_dataset(dataset, predictor, out=arguments.out)
 
 
 def check_same_categories(dataset: Dataset, run: Run, *, where: str) -> None:
@@ -130,23 +137,17 @@ def check_same_categories(dataset: Dataset, run: Run, *, where: str) -> None:
         )
 
 
-def evaluate_dataset(
-    dataset: Dataset,
-    config: InputConfig,
-    model: AnyDetectorConfig,
-    variables: dict,
-    *,
-    out: Path | None,
-) -> None:
+def evaluate_dataset(dataset: Dataset, predictor: Predictor, *, out: Path | None) -> None:
     """Predicts all images, prints the tables, and writes results and metrics."""
     if dropped := dropped_summary(dataset):
         print(dropped)
+    model = predictor.model
     if dataset.federation is not None and model.max_detections < MAX_DETECTIONS:
         print(
             f"LVIS counts {MAX_DETECTIONS} detections of an image; this model gives at most "
             f"{model.max_detections} (docs/evaluation.md)"
         )
-    results = predict_dataset(dataset, config, model, variables)
+    results = predict_dataset(dataset, predictor)
     iou_types = IOU_TYPES if model.has_masks else ("bbox",)
     scores = evaluate(truth_of(dataset), results, iou_types=iou_types)
     if out is not None:
@@ -155,31 +156,22 @@ def evaluate_dataset(
     report(scores, title=title, out=out)
 
 
-def predict_dataset(
-    dataset: Dataset, config: InputConfig, model: AnyDetectorConfig, variables: dict
-) -> list[dict]:
+def predict_dataset(dataset: Dataset, predictor: Predictor) -> list[dict]:
     """COCO results for all images of a data set."""
-    mesh = data_mesh()
-    whole = -(-config.eval_batch_size // mesh.size) * mesh.size  # every device gets as many images
-    config = dataclasses.replace(config, eval_batch_size=whole)
-    predict = make_predict_step(model.build(), mesh)
-    variables = replicate(variables, mesh)
-    results, images = [], dataset.images
+    images = dataset.images
+    batch_size = predictor.batch_size(len(images))
+    config = dataclasses.replace(predictor.config, eval_batch_size=batch_size)
+    batches = eval_batches(dataset, config, predictor.augmentation)
+
+    def original_size(index: int) -> tuple[int, int]:
+        return images.heights[index], images.widths[index]
+
+    results = []
     with tqdm(total=len(images), unit="image", dynamic_ncols=True) as progress:
-        for batch in eval_batches(dataset, config):
-            detections = jax.device_get(predict(variables, shard_batch(batch, mesh)))
-            for row in np.flatnonzero(batch.valid):
-                index = batch.indices[row]
-                found = in_original_frame(
-                    jax.tree.map(lambda x, row=row: x[row], detections),
-                    resized=batch.sizes[row].tolist(),
-                    original=(images.heights[index], images.widths[index]),
-                    paste=model.paste,
-                )
-                results += coco_records(
-                    found, image_id=int(images.ids[index]), categories=dataset.categories
-                )
-            progress.update(int(batch.valid.sum()))
+        for index, found in predictor.predict(batches, original_size=original_size):
+            image_id = int(images.ids[index])
+            results += coco_records(found, image_id=image_id, categories=dataset.categories)
+            progress.update()
     return results
 
 

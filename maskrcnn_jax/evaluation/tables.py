@@ -1,9 +1,10 @@
-"""Scores as plain text of at most 80 columns."""
+"""Scores and counts as plain text of at most 80 columns."""
 
 import itertools
 import math
 import textwrap
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 from maskrcnn_jax.evaluation.coco import CocoScores, IouType
 
@@ -48,6 +49,23 @@ def class_table(scores: Mapping[IouType, CocoScores]) -> str:
         text = f"Without objects: {', '.join(absent)}"
         lines += ["", *textwrap.wrap(text, _WIDTH)]
     return "\n".join(lines)
+
+
+def count_table(counts: Sequence[Mapping[str, int]]) -> str:
+    """Objects of each class in all images, the most frequent first, and in how many images.
+
+    ``counts`` has the number of objects of each class in each image.
+    """
+    objects, images = Counter(), Counter()
+    for image in counts:
+        objects.update(image)
+        images.update(image.keys())
+    width = max([len(_shortened(name)) for name in objects] + [len("all")])
+    lines = [f"{'':{width}}  objects  images"]
+    for name, count in objects.most_common():
+        lines.append(f"{_shortened(name):{width}}  {count:7}  {images[name]:6}")
+    num_images = sum(any(image.values()) for image in counts)
+    return "\n".join([*lines, f"{'all':{width}}  {objects.total():7}  {num_images:6}"])
 
 
 def _row(scores: Mapping[IouType, CocoScores], name: str) -> str:

@@ -1,7 +1,7 @@
 import math
 
 from maskrcnn_jax.evaluation.coco import SUMMARY_NAMES, CocoScores
-from maskrcnn_jax.evaluation.tables import class_table, summary_table
+from maskrcnn_jax.evaluation.tables import class_table, count_table, summary_table
 
 
 def scores(per_class, *, quality=None):
@@ -49,3 +49,15 @@ def test_tables_fit_into_80_columns_and_name_every_class():
 def test_class_table_without_any_objects():
     table = class_table({"bbox": scores({"cat": math.nan})})
     assert table.endswith("Without objects: cat")
+
+
+def test_counts_are_summed_over_images_the_most_frequent_first():
+    table = count_table([{"dog": 1, "cat": 2}, {}, {"cat": 1}, {"a name that is far too long": 1}])
+    assert table.splitlines() == [
+        "                      objects  images",
+        "cat                         3       2",
+        "dog                         1       1",
+        "a name that is far …        1       1",
+        "all                         5       3",
+    ]
+    assert count_table([{}]).splitlines() == ["     objects  images", "all        0       0"]
