@@ -17,7 +17,7 @@ import tyro
 from tqdm import tqdm
 
 import configs
-from maskrcnn_jax import cli
+from maskrcnn_jax import cli, out_of_memory
 from maskrcnn_jax.convert.config import InitConfig
 from maskrcnn_jax.convert.loading import load_detector
 from maskrcnn_jax.convert.notes import import_notes
@@ -37,6 +37,7 @@ from maskrcnn_jax.evaluation.results_file import read_results, scorable_types
 from maskrcnn_jax.evaluation.tables import class_table, summary_table
 from maskrcnn_jax.experiment import check_num_classes
 from maskrcnn_jax.files import write_json
+from maskrcnn_jax.out_of_memory import prediction_advice
 from maskrcnn_jax.training.checkpoint import Run, load_trained
 from maskrcnn_jax.training.sharding import data_mesh, replicate, shard_batch
 from maskrcnn_jax.training.step import make_predict_step
@@ -140,7 +141,8 @@ def evaluate_dataset(
     """Predicts all images, prints the tables, and writes results and metrics."""
     if dropped := dropped_summary(dataset):
         print(dropped)
-    results = predict_dataset(dataset, config, model, variables)
+    with out_of_memory.explained(prediction_advice(config, batch_size=config.eval_batch_size)):
+        results = predict_dataset(dataset, config, model, variables)
     iou_types = IOU_TYPES if model.has_masks else ("bbox",)
     scores = evaluate(truth_of(dataset), results, iou_types=iou_types)
     if out is not None:

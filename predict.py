@@ -21,7 +21,7 @@ import tyro
 from tqdm import tqdm
 
 import configs
-from maskrcnn_jax import cli
+from maskrcnn_jax import cli, out_of_memory
 from maskrcnn_jax.convert.config import InitConfig
 from maskrcnn_jax.convert.loading import load_detector
 from maskrcnn_jax.convert.notes import import_notes
@@ -35,6 +35,7 @@ from maskrcnn_jax.errors import InputError, exits_on_input_error
 from maskrcnn_jax.evaluation.results import ImageDetections, coco_records, in_original_frame
 from maskrcnn_jax.evaluation.rle import DecodedMasks
 from maskrcnn_jax.files import write_bytes, write_json
+from maskrcnn_jax.out_of_memory import prediction_advice
 from maskrcnn_jax.training.checkpoint import Run, load_trained
 from maskrcnn_jax.training.sharding import data_mesh, replicate, shard_batch
 from maskrcnn_jax.training.step import make_predict_step
@@ -198,11 +199,13 @@ def main() -> None:
         sys.exit(0 if options else 2)
     cli.use_compilation_cache()
     if workdir is not None and checkpoint is None:
-        predict(*of_run(options, workdir))
+        arguments, run, variables = of_run(options, workdir)
     elif checkpoint is not None and workdir is None:
-        predict(*of_weights(options, checkpoint, preset))
+        arguments, run, variables = of_weights(options, checkpoint, preset)
     else:
         raise InputError("give either --workdir or --init.checkpoint")
+    with out_of_memory.explained(prediction_advice(run.config.input, batch_size=1)):
+        predict(arguments, run, variables)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,8 @@ import tyro
 
 Arguments = TypeVar("Arguments")
 
+_STYLE = (tyro.conf.AvoidSubcommands, tyro.conf.FlagConversionOff)
+
 
 def parse(
     kind: type[Arguments],
@@ -27,8 +29,15 @@ def parse(
         prog=prog,
         description=description,
         default=default,
-        config=(tyro.conf.AvoidSubcommands, tyro.conf.FlagConversionOff),
+        config=_STYLE,
     )
+
+
+def some_of(kind: type[Arguments], argv: Sequence[str], *, default: Arguments) -> Arguments:
+    """Reads the options of ``kind`` before the others can be known, which are passed over."""
+    return tyro.cli(
+        kind, args=argv, default=default, return_unknown_args=True, add_help=False, config=_STYLE
+    )[0]
 
 
 class Source(NamedTuple):
