@@ -74,11 +74,9 @@ def finetune(options: Sequence[str]) -> FittedConfig:
     data = look_at(given.data)
     start = start_from(given.init, data.categories)
     sizes = sizes_for(data.image_sizes(), data.object_sides(), short_sides=given.input.short_sides)
-    steps = steps_for(
-        data.num_images,
-        batch_size=given.input.batch_size,
-        epochs=given.optimizer.schedule.epochs,
-    )
+    inputs = _input(given, start, sizes)
+    epochs = given.optimizer.schedule.epochs
+    steps = steps_for(data.num_images, batch_size=inputs.batch_size, epochs=epochs)
     model = _sampled_for(start.model, most_objects=data.most_objects)
     optimizer = replace(_tried_optimizer(start), schedule=steps.schedule)
     changed = differences(to_json(Given()), to_json(given))
@@ -86,7 +84,7 @@ def finetune(options: Sequence[str]) -> FittedConfig:
         config=ExperimentConfig(
             model=model,
             data=data.config(),
-            input=_input(given, start, sizes),
+            input=inputs,
             optimizer=optimizer,
             init=replace(given.init, new_classes=start.has_new_classes),
             run=RunConfig(checkpoint_every=steps.checkpoint_every),
@@ -98,7 +96,7 @@ def finetune(options: Sequence[str]) -> FittedConfig:
             **_sampling_reason(model, most_objects=data.most_objects),
             **sizes.reasons(),
             "input.batch_size": "for one device; more of them need a multiple of their number",
-            "optimizer.learning_rate": _why_rate(optimizer, batch_size=given.input.batch_size),
+            "optimizer.learning_rate": _why_rate(optimizer, batch_size=inputs.batch_size),
             **steps.reasons(),
         },
         given=frozenset(option for option, _, _ in changed),

@@ -59,7 +59,9 @@ def test_only_the_first_line_of_xlas_report_is_told():
     report = "RESOURCE_EXHAUSTED: Ran out of memory in memory space hbm.\nLargest buffers:\n..."
     with pytest.raises(InputError) as caught, explained("Try less."):
         raise jax.errors.JaxRuntimeError(report)
-    assert str(caught.value) == "not enough memory: Ran out of memory in memory space hbm. Try less."
+    assert (
+        str(caught.value) == "not enough memory: Ran out of memory in memory space hbm. Try less."
+    )
 
 
 @pytest.mark.parametrize("error", [jax.errors.JaxRuntimeError("INTERNAL: x"), ValueError("x")])

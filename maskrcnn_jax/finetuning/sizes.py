@@ -85,7 +85,7 @@ def sizes_for(
     """
     own_side = float(np.median(originals.min(-1)))
     own_object = float(np.median(object_sides))
-    if short_sides is None:
+    if not short_sides:
         side = _natural_side(own_side, own_object)
         short_sides = tuple(round(side * scale) for scale in _SCALES)
     side = max(short_sides)

@@ -15,7 +15,7 @@ from maskrcnn_jax.convert.weights import Weights, read_weights
 from maskrcnn_jax.data.records import Category
 from maskrcnn_jax.detectors import AnyDetectorConfig
 from maskrcnn_jax.errors import InputError
-from maskrcnn_jax.experiment import ExperimentConfig
+from maskrcnn_jax.experiment import ExperimentConfig, semantic_labels
 
 _NAMES: dict[Kind, str] = {
     "plain": "Mask R-CNN",
@@ -58,6 +58,8 @@ class Start:
         reasons = {"model.backbone.frozen_stages": f"not trained: {frozen}"}
         if self.has_new_classes:
             reasons["init.new_classes"] = f"the weights have {self.num_classes_before} others"
+        if semantic_labels(self.model) is not None:
+            reasons["input.semantic_labels"] = "the weights have a branch for semantic maps"
         return reasons
 
     def _origin(self) -> str:

@@ -16,10 +16,13 @@ from maskrcnn_jax import cli
 from maskrcnn_jax.convert.weights import OURS, from_variables, write_weights
 from maskrcnn_jax.errors import InputError
 from maskrcnn_jax.experiment import ExperimentConfig
+from maskrcnn_jax.roi.semantic import SemanticHeadConfig
+from maskrcnn_jax.roi.semantic_targets import SemanticMapsConfig
 from maskrcnn_jax.serialization import from_json, to_json
 from tests.convert.models import random_variables, small_model, state_dict
 from tests.data.coco_files import content, write_json
 from tests.solo.models import tiny_solov2
+from tests.tiny import as_htc
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,6 +141,31 @@ def test_without_data_or_weights_it_is_said_what_to_give(folder):
         configs.fit("finetune", ["--init.checkpoint", "a.npz"])
     with pytest.raises(InputError, match=r"--init.checkpoint FILE"):
         configs.fit("finetune", ["--data.root", str(folder)])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--input.batch-size 0", "batch_size must be at least 1"),
+        ("--input.short-sides -5", "short_sides must be one or more positive numbers"),
+        ("--optimizer.schedule.epochs nan", "epochs must be above 0"),
+        ("--data.eval-split vall", "Did you mean 'val'"),
+        ("--init.checkpoint none.npz", "none.npz"),
+    ],
+)
+def test_bad_options_are_input_errors(folder, options, message):
+    with pytest.raises(InputError, match=message):
+        fit(folder, *options.split())
+
+
+def test_a_branch_for_semantic_maps_asks_for_them(folder):
+    model = as_htc(small_model())
+    semantic = SemanticHeadConfig(target=SemanticMapsConfig(num_labels=9), num_convs=1)
+    model = dataclasses.replace(model, roi=dataclasses.replace(model.roi, semantic=semantic))
+    np.savez(folder / "htc.npz", **state_dict("mmdetection", model))
+    fitted = fit(folder, weights="htc.npz")
+    assert fitted.config.input.semantic_labels == 9
+    assert "input.semantic_labels" in fitted.reasons
 
 
 def test_help_is_there_before_the_data(capsys):

@@ -74,6 +74,12 @@ def test_one_long_image_does_not_pad_all_others():
     assert "2% of the images" in sizes.reasons()["input.long_side"]
 
 
+def test_no_image_becomes_longer_than_those_of_the_detectors_that_weights_come_from():
+    panoramas = of((1000, 6000), (1000, 6000))
+    assert panoramas.padded_sizes == ((800, 1344), (1344, 800))
+    assert panoramas.share_longer == 1
+
+
 def test_the_rest_follows_from_short_sides_that_are_given():
     sizes = sizes_for(np.array([(400, 600)]), np.array([50.0]), short_sides=(200, 300))
     assert (sizes.short_sides, sizes.eval_short_side) == ((200, 300), 300)
