@@ -151,6 +151,8 @@ def _tried_optimizer(start: Start) -> SGDConfig:
 
 
 def _why_rate(optimizer: SGDConfig, *, batch_size: int) -> str:
-    peak = f"{optimizer.peak(batch_size):g} for batches of {batch_size}"
-    per = optimizer.reference_batch_size
-    return peak if per is None else f"for batches of {per}, so {peak}"
+    scaled_from = optimizer.reference_batch_size or batch_size
+    why = f"for batches of {scaled_from}"
+    if scaled_from == batch_size:
+        return why
+    return f"{why}, so {optimizer.peak(batch_size):g} for {batch_size}"

@@ -85,6 +85,7 @@ def test_other_options_follow_from_those_that_are_given(folder):
     assert config.input.padded_sizes == ((320, 480), (480, 320))
     assert config.input.batch_size == config.input.eval_batch_size == 4
     assert config.optimizer.schedule.decay_at == (6.0,)
+    assert fitted.reasons["optimizer.learning_rate"] == "for batches of 16, so 0.005 for 4"
     as_given = [line for line in fitted.explain(config) if line.endswith("  as given")]
     assert [line.split()[0] for line in as_given] == [
         "--input.short-sides",
