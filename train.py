@@ -23,7 +23,7 @@ import optax
 import tyro
 
 import configs
-from maskrcnn_jax import cli
+from maskrcnn_jax import cli, out_of_memory
 from maskrcnn_jax.convert.loading import load_weights
 from maskrcnn_jax.convert.notes import import_notes
 from maskrcnn_jax.convert.weights import read_weights
@@ -35,6 +35,7 @@ from maskrcnn_jax.data.semantic_maps import require_every_map
 from maskrcnn_jax.errors import exits_on_input_error
 from maskrcnn_jax.experiment import ExperimentConfig, check_num_classes, check_semantic_maps
 from maskrcnn_jax.norms import FrozenBatchNormConfig
+from maskrcnn_jax.out_of_memory import training_advice
 from maskrcnn_jax.training.checkpoint import Checkpoints, Run, check_same_run
 from maskrcnn_jax.training.distributed import DistributedConfig, say, start_processes
 from maskrcnn_jax.training.failure import fail
@@ -50,6 +51,13 @@ from maskrcnn_jax.training.state import (
     initial_variables,
 )
 from maskrcnn_jax.training.step import make_train_step
+
+
+@dataclass(frozen=True, kw_only=True)
+class Launch:
+    """What is read first: processes must have met before anything is done with JAX."""
+
+    distributed: DistributedConfig = field(default_factory=DistributedConfig)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -228,17 +236,21 @@ def report_left_out(dataset: Dataset, plan: TrainPlan) -> None:
 def main() -> None:
     """Reads the command line."""
     preset, options = cli.preset_first(sys.argv[1:], usage=__doc__, presets=configs.names())
-    config = configs.load(preset)
+    if cli.help_topic(options) is None:
+        start_processes(cli.some_of(Launch, options, default=Launch()).distributed)
+    fitted = configs.fit(preset, options)
     arguments = cli.parse(
         Arguments,
         options,
         prog=f"train.py {preset}",
         description=configs.describe(preset),
-        default=Arguments(workdir=tyro.MISSING, config=config),
+        default=Arguments(workdir=tyro.MISSING, config=fitted.config),
     )
     cli.use_compilation_cache()
-    start_processes(arguments.distributed)
-    train(arguments.config, arguments.workdir)
+    for line in fitted.explain(arguments.config):
+        say(line)
+    with out_of_memory.explained(training_advice(arguments.config)):
+        train(arguments.config, arguments.workdir)
 
 
 if __name__ == "__main__":

@@ -101,6 +101,13 @@ def help_topic(argv: Sequence[str]) -> str | None:
     return "" if topics[0].startswith("-") else topics[0]
 
 
+def some_of(kind: type[Arguments], argv: Sequence[str], *, default: Arguments) -> Arguments:
+    """Reads the options of ``kind`` before the others can be known, which are passed over."""
+    return tyro.cli(
+        kind, args=argv, default=default, return_unknown_args=True, add_help=False, config=_MARKERS
+    )[0]
+
+
 class Source(NamedTuple):
     """Where a detector comes from: a run's work directory, or a file of weights."""
 

@@ -64,12 +64,17 @@ def check_num_classes(dataset: Dataset, model: AnyDetectorConfig) -> None:
         )
 
 
-def check_semantic_maps(config: ExperimentConfig) -> None:
-    """Refuses to train a model without the semantic maps it needs, or with others."""
-    roi = config.model.roi if isinstance(config.model, MaskRCNNConfig) else None
+def semantic_labels(model: AnyDetectorConfig) -> int | None:
+    """Classes of the semantic maps that the model is trained on; None: it needs none."""
+    roi = model.roi if isinstance(model, MaskRCNNConfig) else None
     semantic = roi.semantic if isinstance(roi, HTCRoIHeadConfig) else None
     target = None if semantic is None else semantic.target
-    needed = target.num_labels if isinstance(target, SemanticMapsConfig) else None
+    return target.num_labels if isinstance(target, SemanticMapsConfig) else None
+
+
+def check_semantic_maps(config: ExperimentConfig) -> None:
+    """Refuses to train a model without the semantic maps it needs, or with others."""
+    needed = semantic_labels(config.model)
     if config.input.semantic_labels != needed:
         raise InputError(
             f"--input.semantic-labels is {config.input.semantic_labels}, but the model is trained "

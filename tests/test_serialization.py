@@ -66,7 +66,7 @@ def test_every_config_comes_back_from_json(config):
         assert type(a) is type(b)
 
 
-@pytest.mark.parametrize("name", configs.names())
+@pytest.mark.parametrize("name", [n for n in configs.names() if n != "finetune"])
 def test_every_preset_comes_back_from_json(name):
     config = configs.load(name)
     assert isinstance(config, ExperimentConfig)

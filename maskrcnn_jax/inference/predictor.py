@@ -8,6 +8,7 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import UInt8
 
+from maskrcnn_jax import out_of_memory
 from maskrcnn_jax.data import image_views
 from maskrcnn_jax.data.config import InputConfig
 from maskrcnn_jax.data.image_views import NO_AUGMENTATION, AugmentationConfig
@@ -17,6 +18,7 @@ from maskrcnn_jax.errors import InputError
 from maskrcnn_jax.evaluation.results import ImageDetections, in_original_frame
 from maskrcnn_jax.inference.augmentation import make_augmented_step
 from maskrcnn_jax.maskrcnn import MaskRCNNConfig
+from maskrcnn_jax.out_of_memory import prediction_advice
 from maskrcnn_jax.structures import Batch, Detections
 from maskrcnn_jax.training.sharding import data_mesh, replicate, shard_batch
 from maskrcnn_jax.training.step import make_predict_step
@@ -74,20 +76,24 @@ class Predictor:
         ``original_size`` gives the (height, width) of the image with an index. The devices work on
         a batch while the results of the one before are handed out.
         """
-        for batch, running in self._one_ahead(batches):
-            detections = jax.device_get(running)
-            for row in np.flatnonzero(batch.valid):
-                index = int(batch.indices[row])
-                yield (
-                    index,
-                    in_original_frame(
-                        jax.tree.map(lambda x, row=row: x[row], detections),
-                        resized=batch.sizes[row].tolist(),
-                        original=original_size(index),
-                        paste=self.model.paste,
-                        class_names=self.class_names,
-                    ),
-                )
+        most = self.batch_size(self.config.eval_batch_size)
+        with out_of_memory.explained(prediction_advice(self.config, batch_size=most)):
+            for batch, running in self._one_ahead(batches):
+                detections = jax.device_get(running)
+                for row in np.flatnonzero(batch.valid).tolist():
+                    index = int(batch.indices[row])
+                    yield index, self._in_original_frame(batch, row, detections, original_size)
+
+    def _in_original_frame(
+        self, batch: Batch, row: int, detections: Detections, original_size: Callable[[int], Size]
+    ) -> ImageDetections:
+        return in_original_frame(
+            jax.tree.map(lambda x: x[row], detections),
+            resized=batch.sizes[row].tolist(),
+            original=original_size(int(batch.indices[row])),
+            paste=self.model.paste,
+            class_names=self.class_names,
+        )
 
     def _one_ahead(self, batches: Iterable[Views]) -> Iterator[tuple[Batch, Detections]]:
         """Each batch (its first view) and its detections, when the next one has been started."""

@@ -1,6 +1,7 @@
 import dataclasses
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -96,3 +97,13 @@ def test_batches_divide_over_two_devices_and_are_no_larger_than_needed(
 def test_augmentation_needs_boxes():
     with pytest.raises(InputError, match=r"SOLOv2 cannot; predict without --tta"):
         Predictor(tiny_solov2(), {}, CONFIG, augmentation=AugmentationConfig())
+
+
+def test_running_out_of_memory_tells_what_to_change(predictor, monkeypatch):
+    def allocate(*_):
+        return jax.jit(lambda: jnp.zeros(1 << 46, jnp.float32))()
+
+    monkeypatch.setattr(predictor, "_step", allocate)
+    batches = batched([predictor.views(noise((64, 96)), name="", index=0)] * 2, 2)
+    with pytest.raises(InputError, match=r"not enough memory(.|\n)*--input.padded-sizes"):
+        list(predictor.predict(batches, original_size=lambda _: (64, 96)))

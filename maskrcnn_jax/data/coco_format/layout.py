@@ -50,6 +50,11 @@ def find_annotation_file(root: Path, split: str) -> Path:
     return path
 
 
+def splits_of(root: Path) -> list[str]:
+    """The splits that have an annotation file, in alphabetical order."""
+    return _splits_in(root.expanduser().resolve() / "annotations")
+
+
 def find_image_folders(root: Path, split: str) -> tuple[Path, ...]:
     """Those of the usual folders that exist. Raises ``DataError`` where none does."""
     root = root.expanduser().resolve()
@@ -79,13 +84,16 @@ def fingerprint(files: SplitFiles) -> str:
     return digest.hexdigest()[:16]
 
 
-def _no_annotation_file(path: Path, split: str) -> str:
-    splits = [
+def _splits_in(folder: Path) -> list[str]:
+    return sorted(
         found.stem.removeprefix(_PREFIX)
         for prefix in (_PREFIX, _LVIS)
-        for found in path.parent.glob(f"{prefix}*.json")
-    ]
-    if splits:
+        for found in folder.glob(f"{prefix}*.json")
+    )
+
+
+def _no_annotation_file(path: Path, split: str) -> str:
+    if splits := _splits_in(path.parent):
         return f"{path}: no such file, so there is no split {split!r}.{did_you_mean(split, splits)}"
     return (
         f"{path}: no such file. A data set in COCO layout is a folder with "

@@ -62,7 +62,7 @@ def main() -> None:
         options,
         prog=f"python -m maskrcnn_jax.training.aot {preset}",
         description=__doc__,
-        default=Arguments(topology=tyro.MISSING, config=configs.load(preset)),
+        default=Arguments(topology=tyro.MISSING, config=configs.fit(preset, options).config),
     )
     jax.config.update("jax_platforms", "cpu")  # of this machine; libtpu is not asked for devices
     sys.exit(0 if compile_all(arguments.config, arguments.topology) else 1)
