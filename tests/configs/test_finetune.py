@@ -173,7 +173,7 @@ def test_help_is_there_before_the_data(capsys):
     with pytest.raises(SystemExit) as exit_:
         configs.fit("finetune", ["--help"])
     assert exit_.value.code == 0
-    assert "--init.checkpoint" in capsys.readouterr().out
+    assert "checkpoint=None" in capsys.readouterr().out
 
 
 def test_other_presets_have_nothing_to_tell():
