@@ -172,7 +172,7 @@ def test_a_branch_for_semantic_maps_asks_for_them(folder):
 def test_help_is_there_before_the_data(capsys):
     with pytest.raises(SystemExit) as exit_:
         configs.fit("finetune", ["--help"])
-    assert exit_.value.code == 0
+    assert not exit_.value.code
     assert "checkpoint=None" in capsys.readouterr().out
 
 

@@ -16,6 +16,7 @@ from maskrcnn_jax.evaluation.coco import evaluate
 from maskrcnn_jax.evaluation.ground_truth import read_truth, truth_of
 from maskrcnn_jax.evaluation.results_file import read_results
 from maskrcnn_jax.evaluation.tables import summary_table
+from maskrcnn_jax.inference.predictor import Predictor
 from tests.data.coco_files import HEIGHT, WIDTH, write_coco, write_json
 from tests.evaluation import federated
 
@@ -209,7 +210,8 @@ def test_the_script_says_where_a_model_gives_fewer_detections(tmp_path, monkeypa
     monkeypatch.setattr(script, "predict_dataset", lambda *_: [])
     for name, has_note in (("mask_rcnn_r50_fpn_1x", True), ("mask_rcnn_r50_fpn_lvis_1x", False)):
         config = configs.load(name)
-        script.evaluate_dataset(dataset, config.input, config.model, {}, out=None)
+        predictor = Predictor(config.model, {}, config.input)
+        script.evaluate_dataset(dataset, predictor, out=None)
         printed = capsys.readouterr().out
         assert ("LVIS counts 300 detections of an image; this model" in printed) == has_note
         assert "APr        -" in printed
