@@ -3,6 +3,8 @@
 python eval.py --workdir DIR [--split NAME]
 python eval.py --init.checkpoint WEIGHTS [--preset NAME] --data.root COCO
 python eval.py --results RESULTS.json --annotations GROUND_TRUTH.json
+
+With --report DIR each of them also writes a page to look at, DIR/index.html.
 """
 
 import dataclasses
@@ -32,6 +34,8 @@ from maskrcnn_jax.detectors import AnyDetectorConfig
 from maskrcnn_jax.errors import InputError, exits_on_input_error
 from maskrcnn_jax.evaluation.coco import IOU_TYPES, CocoScores, IouType, evaluate
 from maskrcnn_jax.evaluation.ground_truth import read_truth, truth_of
+from maskrcnn_jax.evaluation.report import write_report
+from maskrcnn_jax.evaluation.report.pictures import images_in, images_of
 from maskrcnn_jax.evaluation.results import coco_records, in_original_frame
 from maskrcnn_jax.evaluation.results_file import read_results, scorable_types
 from maskrcnn_jax.evaluation.tables import class_table, summary_table
@@ -51,6 +55,8 @@ class RunArguments:
     split: str | None = None
     # Where to write; None: WORKDIR/eval/SPLIT.
     out: Path | None = None
+    # Folder for index.html, a page about the evaluation; None writes none.
+    report: Path | None = None
     # As in training, unless given otherwise here.
     data: DatasetConfig
     input: InputConfig
@@ -66,6 +72,8 @@ class WeightsArguments:
     split: str | None = None
     # Folder for results.json and metrics.json; None writes nothing.
     out: Path | None = None
+    # Folder for index.html, a page about the evaluation; None writes none.
+    report: Path | None = None
     model: AnyDetectorConfig
     data: DatasetConfig
     input: InputConfig
@@ -79,6 +87,10 @@ class FileArguments:
     annotations: Path
     # Folder for metrics.json; None writes nothing.
     out: Path | None = None
+    # Folder for index.html, a page about the evaluation; None writes none.
+    report: Path | None = None
+    # Folder in which the file names of the annotations start; only the page needs the images.
+    images: Path | None = None
 
 
 def evaluate_run(options: Sequence[str], workdir: Path) -> None:
@@ -95,7 +107,9 @@ def evaluate_run(options: Sequence[str], workdir: Path) -> None:
     dataset = arguments.data.build(split)
     check_same_categories(dataset, run, where=str(workdir))
     out = arguments.out or workdir / "eval" / split
-    evaluate_dataset(dataset, arguments.input, run.config.model, variables, out=out)
+    evaluate_dataset(
+        dataset, arguments.input, run.config.model, variables, out=out, page=arguments.report
+    )
 
 
 def evaluate_weights(options: Sequence[str], checkpoint: Path, preset: str | None) -> None:
@@ -118,7 +132,14 @@ def evaluate_weights(options: Sequence[str], checkpoint: Path, preset: str | Non
     for note in import_notes(weights, arguments.model):
         print(note)
     variables = load_detector(weights, arguments.model, init=arguments.init)
-    evaluate_dataset(dataset, arguments.input, arguments.model, variables, out=arguments.out)
+    evaluate_dataset(
+        dataset,
+        arguments.input,
+        arguments.model,
+        variables,
+        out=arguments.out,
+        page=arguments.report,
+    )
 
 
 def check_same_categories(dataset: Dataset, run: Run, *, where: str) -> None:
@@ -136,17 +157,23 @@ def evaluate_dataset(
     variables: dict,
     *,
     out: Path | None,
+    page: Path | None,
 ) -> None:
-    """Predicts all images, prints the tables, and writes results and metrics."""
+    """Predicts all images, prints the tables, and writes results, metrics and a page."""
     if dropped := dropped_summary(dataset):
         print(dropped)
     results = predict_dataset(dataset, config, model, variables)
     iou_types = IOU_TYPES if model.has_masks else ("bbox",)
-    scores = evaluate(truth_of(dataset), results, iou_types=iou_types)
+    truth = truth_of(dataset)
+    scores = evaluate(truth, results, iou_types=iou_types)
     if out is not None:
         write_json(out / "results.json", results)
     title = f"{dataset.name}, {dataset.split}: {len(dataset.images)} images"
-    report(scores, title=title, out=out)
+    publish(scores, title=title, out=out)
+    if page is not None:
+        title = f"{dataset.name}, {dataset.split}"
+        path = write_report(page, truth, results, scores, title=title, source=images_of(dataset))
+        print(f"page: {path}")
 
 
 def predict_dataset(
@@ -186,14 +213,22 @@ def evaluate_files(options: Sequence[str]) -> None:
         description=__doc__,
         default=FileArguments(results=tyro.MISSING, annotations=tyro.MISSING),
     )
+    page, folder = arguments.report, arguments.images
+    if folder is not None and page is None:
+        raise InputError("--images is for the page: give --report, too")
     truth = read_truth(arguments.annotations)
+    source = None if folder is None else images_in(folder, truth)
     results = read_results(arguments.results, truth)
     scores = evaluate(truth, results, iou_types=scorable_types(results))
     title = f"{arguments.results} against {arguments.annotations}"
-    report(scores, title=title, out=arguments.out)
+    publish(scores, title=title, out=arguments.out)
+    if page is not None:
+        title = f"{arguments.results.name} against {arguments.annotations.name}"
+        path = write_report(page, truth, results, scores, title=title, source=source)
+        print(f"page: {path}")
 
 
-def report(scores: dict[IouType, CocoScores], *, title: str, out: Path | None) -> None:
+def publish(scores: dict[IouType, CocoScores], *, title: str, out: Path | None) -> None:
     """Prints the tables and writes ``metrics.json``."""
     print(f"\n{title}\n\n{summary_table(scores)}\n\n{class_table(scores)}")
     if out is not None:
