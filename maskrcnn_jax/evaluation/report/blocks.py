@@ -19,9 +19,9 @@ def percent(part: int, whole: int) -> str:
     return f"{part / whole:.0%}" if whole else UNDEFINED
 
 
-def counted(number: int, noun: str) -> str:
+def counted(number: int, one: str, many: str | None = None) -> str:
     """For example ``1 object`` or ``1,200 objects``."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def section(name: str, title: str, *content: Content) -> Element:
@@ -46,7 +46,7 @@ def data_table(
     body = [tag("tr", tag("th", row[0], scope="row"), [_cell(x) for x in row[1:]]) for row in rows]
     table = tag(
         "table",
-        tag("caption", caption),
+        tag("caption", tag("span", caption)),
         tag("thead", tag("tr", [tag("th", cell, scope="col") for cell in head])),
         tag("tbody", body),
         class_=class_,

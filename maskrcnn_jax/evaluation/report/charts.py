@@ -38,8 +38,9 @@ class Line:
 
 def linear_axis(label: str, *, low: float = 0.0, high: float = 1.0) -> Axis:
     """With about five ticks at round numbers."""
-    power = 10.0 ** math.floor(math.log10((high - low) / 5))
-    step = power * next(m for m in (1, 2, 5, 10) if m * power >= 0.99 * (high - low) / 5)
+    aim = (high - low) / 5
+    power = 10.0 ** math.floor(math.log10(aim))
+    step = power * next(factor for factor in (1, 2, 5, 10) if factor * power >= 0.75 * aim)
     numbers = range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)
     ticks = [(number * step, f"{number * step:.3g}") for number in numbers]
     return Axis(label=label, low=low, high=high, ticks=ticks)
@@ -107,22 +108,18 @@ def path(x: np.ndarray, y: np.ndarray) -> str:
 
     Precision over recall has long flat parts: a page with a chart for each class stays small.
     """
-    points = list(zip(x.tolist(), y.tolist(), strict=True))
-    kept = points[:1]
-    for here, after in zip(points[1:], [*points[2:], None], strict=True):
-        if after is None or not _is_straight(kept[-1], here, after):
-            kept.append(here)
-    return "M" + "L".join(f"{number(a)} {number(b)}" for a, b in kept) if kept else ""
+    steps = np.stack([np.diff(x), np.diff(y)])
+    before, after = steps[:, :-1], steps[:, 1:]
+    turn = before[0] * after[1] - before[1] * after[0]
+    kept = np.ones(len(x), bool)
+    kept[1:-1] = (np.abs(turn) > 1e-6) | ((before * after).sum(axis=0) < 0)
+    corners = zip(x[kept], y[kept], strict=True)
+    return "M" * bool(len(x)) + "L".join(f"{number(a)} {number(b)}" for a, b in corners)
 
 
 def number(value: float | np.ndarray) -> str:
     """In units of the chart, to a tenth."""
     return f"{float(value):.1f}".removesuffix(".0")
-
-
-def _is_straight(a: tuple[float, float], b: tuple[float, float], c: tuple[float, float]) -> bool:
-    area = (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
-    return abs(area) < 1e-6 and (b[0] - a[0]) * (c[0] - b[0]) + (b[1] - a[1]) * (c[1] - b[1]) >= 0
 
 
 def _across(values: np.ndarray | float, axis: Axis) -> np.ndarray:

@@ -3,8 +3,10 @@
 import base64
 import json
 import os
+import select
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +17,7 @@ _OPTIONS = (
     "--headless=new --no-sandbox --disable-gpu --disable-dev-shm-usage --hide-scrollbars "
     "--no-first-run --disable-extensions --disable-background-networking --remote-debugging-pipe"
 ).split()
+_PATIENCE = 60
 _KEYS = {
     "Tab": {"key": "Tab", "code": "Tab", "windowsVirtualKeyCode": 9},
     "Enter": {"key": "Enter", "code": "Enter", "windowsVirtualKeyCode": 13, "text": "\r"},
@@ -31,8 +34,8 @@ class Page:
     """The one page of a browser."""
 
     def __init__(self, write: int, read: int):
-        self._write, self._read = write, os.fdopen(read, "rb")
-        self._count, self._session, self._left = 0, None, b""
+        self._write, self._read = write, read
+        self._count, self._session, self._left, self._loaded = 0, None, b"", False
         self.requests: list[str] = []  # addresses of all that was loaded
         self.problems: list[str] = []  # exceptions and messages of the console
         target = self._ask("Target.createTarget", url="about:blank")["targetId"]
@@ -45,8 +48,12 @@ class Page:
         """Shows a file in a window of that size, and waits until it is loaded."""
         self.requests.clear()
         self.resize(width, height)
+        self._loaded = False
         self._ask("Page.navigate", url=path.as_uri())
-        self.run("new Promise(r => document.readyState == 'complete' ? r() : onload = () => r())")
+        while not self._loaded:
+            self._note(self._next())
+        while self.run("document.readyState") != "complete":  # that was the empty page's event
+            time.sleep(0.01)
 
     def resize(self, width: int, height: int = 800) -> None:
         """In CSS pixels; narrow windows are those of a telephone."""
@@ -64,8 +71,7 @@ class Page:
 
     def run(self, script: str) -> Any:
         """The value of an expression."""
-        options = {"awaitPromise": True, "returnByValue": True}
-        answer = self._ask("Runtime.evaluate", expression=script, **options)
+        answer = self._ask("Runtime.evaluate", expression=script, returnByValue=True)
         if "exceptionDetails" in answer:
             raise RuntimeError(answer["exceptionDetails"])
         return answer["result"].get("value")
@@ -96,7 +102,9 @@ class Page:
 
     def _next(self) -> dict:
         while b"\0" not in self._left:
-            if not (more := os.read(self._read.fileno(), 2**20)):
+            if not select.select([self._read], [], [], _PATIENCE)[0]:
+                raise TimeoutError(f"no word from the browser for {_PATIENCE} s")
+            if not (more := os.read(self._read, 2**20)):
                 raise RuntimeError("the browser has ended")
             self._left += more
         first, _, self._left = self._left.partition(b"\0")
@@ -104,7 +112,9 @@ class Page:
 
     def _note(self, event: dict) -> None:
         method, parameters = event["method"], event.get("params", {})
-        if method == "Network.requestWillBeSent":
+        if method == "Page.loadEventFired":
+            self._loaded = True
+        elif method == "Network.requestWillBeSent":
             self.requests.append(parameters["request"]["url"])
         elif method in ("Runtime.exceptionThrown", "Runtime.consoleAPICalled", "Log.entryAdded"):
             self.problems.append(json.dumps(parameters))

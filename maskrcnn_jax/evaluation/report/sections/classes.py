@@ -76,9 +76,8 @@ def _each(findings: Findings, present: list[int]) -> Element:
 
 
 def _absent(names: list[str]) -> Element:
-    title = f"{counted(len(names), 'class').replace('classs', 'classes')} without objects"
-    text = tag("p", ", ".join(names))
-    return tag("details", tag("summary", f"{title}, which have no AP"), text)
+    title = f"Without objects, and so without AP: {counted(len(names), 'class', 'classes')}"
+    return tag("details", tag("summary", title), tag("p", ", ".join(names)))
 
 
 def _alone(findings: Findings, label: int) -> Element:

@@ -32,8 +32,7 @@ def confusion(findings: Findings) -> Element:
             "detections that are left make pairs of any two classes, the largest overlap first, "
             f"down to {FOUND_IOU}. Who is still alone was missed, or is background.",
         ),
-        _matrix(findings, matrix),
-        _pairs(findings, matrix),
+        tag("div", _matrix(findings, matrix), _pairs(findings, matrix), class_="beside"),
     )
 
 
@@ -75,7 +74,7 @@ def _pairs(findings: Findings, matrix: np.ndarray) -> Element:
     rows = [
         [
             findings.names[item.true],
-            tag("td", findings.names[item.taken_for], class_="text"),
+            findings.names[item.taken_for],
             f"{item.count:,}",
             bar(item.share, f"{item.share:.0%}"),
         ]
@@ -86,4 +85,5 @@ def _pairs(findings: Findings, matrix: np.ndarray) -> Element:
         head=["What it is", "what it is taken for", "objects", "share of the class"],
         rows=rows,
         label="The most frequent mistakes",
+        class_="pairs",
     )

@@ -37,7 +37,8 @@ def images(
 
     def shown(index: int) -> Element:
         pictures = None if source is None else _pictures(findings, truth, results, source, index)
-        return tag("article", _words(findings, truth, quality, index), pictures, class_="image")
+        words = tag("div", _words(findings, truth, quality, index))
+        return tag("article", words, pictures, class_="image")
 
     return section(
         "images",
@@ -104,9 +105,8 @@ def _picture(title: str, picture: np.ndarray, alternative: str) -> Element:
         alt=f"{title}: {alternative}",
         width=width,
         height=height,
-        loading="lazy",
     )
-    return tag("figure", image, tag("figcaption", title))
+    return tag("figure", tag("figcaption", title), image)
 
 
 def _words(findings: Findings, truth: CocoTruth, quality: ImageQuality, index: int) -> list:
@@ -118,7 +118,7 @@ def _words(findings: Findings, truth: CocoTruth, quality: ImageQuality, index: i
     text = f"quality {value}, found {found} of {found + missed}, {wrong} wrong"
     mistakes = [tag("li", words) for words in _mistakes(findings, index)]
     return [
-        tag("h4", tag("span", name), " ", tag("small", text)),
+        tag("h4", name, tag("small", text)),
         tag("ul", mistakes, class_="mistakes") if mistakes else None,
     ]
 
