@@ -108,7 +108,13 @@ def evaluate_run(options: Sequence[str], workdir: Path) -> None:
     check_same_categories(dataset, run, where=str(workdir))
     out = arguments.out or workdir / "eval" / split
     evaluate_dataset(
-        dataset, arguments.input, run.config.model, variables, out=out, page=arguments.report
+        dataset,
+        arguments.input,
+        run.config.model,
+        variables,
+        out=out,
+        page=arguments.report,
+        source=workdir,
     )
 
 
@@ -139,6 +145,7 @@ def evaluate_weights(options: Sequence[str], checkpoint: Path, preset: str | Non
         variables,
         out=arguments.out,
         page=arguments.report,
+        source=checkpoint,
     )
 
 
@@ -158,8 +165,12 @@ def evaluate_dataset(
     *,
     out: Path | None,
     page: Path | None,
+    source: Path,
 ) -> None:
-    """Predicts all images, prints the tables, and writes results, metrics and a page."""
+    """Predicts all images, prints the tables, and writes results, metrics and a page.
+
+    ``source`` is where the weights come from, for the title of the page.
+    """
     if dropped := dropped_summary(dataset):
         print(dropped)
     results = predict_dataset(dataset, config, model, variables)
@@ -171,7 +182,7 @@ def evaluate_dataset(
     title = f"{dataset.name}, {dataset.split}: {len(dataset.images)} images"
     publish(scores, title=title, out=out)
     if page is not None:
-        title = f"{dataset.name}, {dataset.split}"
+        title = f"{source} on {dataset.name}, {dataset.split}"
         path = write_report(page, truth, results, scores, title=title, source=images_of(dataset))
         print(f"page: {path}")
 
@@ -217,14 +228,14 @@ def evaluate_files(options: Sequence[str]) -> None:
     if folder is not None and page is None:
         raise InputError("--images is for the page: give --report, too")
     truth = read_truth(arguments.annotations)
-    source = None if folder is None else images_in(folder, truth)
+    images = None if folder is None else images_in(folder, truth)
     results = read_results(arguments.results, truth)
     scores = evaluate(truth, results, iou_types=scorable_types(results))
     title = f"{arguments.results} against {arguments.annotations}"
     publish(scores, title=title, out=arguments.out)
     if page is not None:
         title = f"{arguments.results.name} against {arguments.annotations.name}"
-        path = write_report(page, truth, results, scores, title=title, source=source)
+        path = write_report(page, truth, results, scores, title=title, source=images)
         print(f"page: {path}")
 
 

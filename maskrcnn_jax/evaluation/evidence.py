@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 from pycocotools.cocoeval import COCOeval
 
-# In the order of COCOeval: .50, .55 to .95; 0, .01 to 1; areas of all sizes, and by size.
+# Those of COCOeval.
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
 RECALLS = np.linspace(0, 1, 101)
-SIZES = ("all", "small", "medium", "large")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -30,7 +29,9 @@ class Matches:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Evidence:
-    precision: np.ndarray  # float [10 IoU thresholds, 101 recalls, K, 4 sizes]; NaN: no objects
+    precision: (
+        np.ndarray
+    )  # float [10 IoU thresholds, 101 recalls, K, 4 sizes (the first: all)]; NaN: no objects
     matches: Matches
 
     @classmethod

@@ -12,7 +12,7 @@ from maskrcnn_jax.evaluation.report.statistics.operating_point import (
     ThresholdCurves,
     threshold_curves,
 )
-from maskrcnn_jax.evaluation.report.statistics.outcome import Outcome, gather
+from maskrcnn_jax.evaluation.report.statistics.outcome import Outcome, Shape, gather
 
 KIND_NAMES: dict[IouType, str] = {"bbox": "boxes", "segm": "masks", "boundary": "boundaries"}
 
@@ -41,7 +41,7 @@ def find(
 ) -> Findings:
     """``scores`` are those of ``results`` on all images of ``truth``."""
     main: IouType = "segm" if "segm" in scores else "bbox"
-    shape = "segmentation" if main == "segm" else "bbox"
+    shape: Shape = "segmentation" if main == "segm" else "bbox"
     outcome = gather(truth, results, scores[main].evidence.matches, shape=shape)
     errors = find_errors(outcome)
     curves = threshold_curves(outcome)

@@ -19,8 +19,8 @@ from maskrcnn_jax.evaluation.report.sections.errors import TITLES
 from maskrcnn_jax.evaluation.report.statistics.error_kinds import Kind
 from maskrcnn_jax.evaluation.report.statistics.image_quality import ImageQuality, image_quality
 
-# There is more to learn from the worst. Two pictures of each image, some 40 kB each as text, keep
-# the page near one MB.
+# There is more to learn from the worst. Two pictures of each image, of COCO some 50 kB each, keep
+# the page below two MB.
 _NUM_WORST, _NUM_BEST = 8, 4
 _MOST_MISTAKES = 6
 

@@ -1,6 +1,5 @@
 """What was measured, and the COCO numbers."""
 
-from maskrcnn_jax.evaluation.coco import SUMMARY_NAMES
 from maskrcnn_jax.evaluation.report.blocks import counted, data_table, fraction, section
 from maskrcnn_jax.evaluation.report.findings import KIND_NAMES, Findings
 from maskrcnn_jax.evaluation.report.markup import Element, tag
@@ -58,14 +57,14 @@ def scores(findings: Findings) -> Element:
         "Scores",
         tag(
             "div",
-            _numbers(findings, SUMMARY_NAMES[:6], "Average precision"),
-            _numbers(findings, SUMMARY_NAMES[6:], "Average recall"),
+            _numbers(findings, "AP", "Average precision"),
+            _numbers(findings, "AR", "Average recall, over IoU thresholds .50 to .95"),
             class_="columns",
         ),
         matched,
         tag(
             "p",
-            "A dash stands where there is nothing to find. What follows, from sizes to pictures, "
+            "A dash stands where there is nothing to find. What follows, from classes to pictures, "
             f"goes by the overlap of {findings.shapes}. A detection is right if COCO's evaluation "
             "counts it as right at IoU .50; detections in crowds are neither right nor wrong. "
             f"Where a threshold is needed, detections that score {findings.threshold:.3f} or more "
@@ -75,13 +74,14 @@ def scores(findings: Findings) -> Element:
     )
 
 
-def _numbers(findings: Findings, names: tuple[str, ...], caption: str) -> Element:
+def _numbers(findings: Findings, prefix: str, caption: str) -> Element:
     rows = [
         [
             [tag("b", name), tag("span", _MEANINGS[name], class_="meaning")],
             *(fraction(item.summary[name]) for item in findings.scores.values()),
         ]
-        for name in names
+        for name in findings.scores[findings.main].summary
+        if name.startswith(prefix)
     ]
     head = ["Metric", *(KIND_NAMES[kind] for kind in findings.scores)]
     return data_table(caption=caption, head=head, rows=rows, label=caption)

@@ -4,9 +4,9 @@ Shapes: d detections, g objects, i images, p pairs of a detection and an object 
 """
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import pycocotools.mask
@@ -18,6 +18,9 @@ from maskrcnn_jax.evaluation.ground_truth import CocoTruth, TrueObject
 # do with it (Bolya et al., 2020, TIDE, arXiv:2008.08115, section 2.2).
 FOUND_IOU = 0.5
 NEAR_IOU = 0.1
+
+# The key of what overlaps in a result record.
+Shape: TypeAlias = Literal["bbox", "segmentation"]
 
 _coco: Any = pycocotools.mask  # its published types do not know text
 
@@ -71,10 +74,11 @@ class Outcome:
         return np.bincount(self.objects.labels, minlength=self.num_categories)
 
 
-def gather(truth: CocoTruth, results: Sequence[dict], matches: Matches, *, shape: str) -> Outcome:
-    """Puts into arrays what was matched; ``shape`` is the key of what overlaps in the results.
+def gather(truth: CocoTruth, results: Sequence[dict], matches: Matches, *, shape: Shape) -> Outcome:
+    """Puts into arrays what was matched.
 
-    "segmentation" must be compressed RLE, "bbox" XYWH. Scores are those that ``matches`` went by.
+    A "segmentation" must be compressed RLE, a "bbox" is XYWH. Scores are those that ``matches``
+    went by.
     """
     image_ids = np.array(sorted(truth.image_sizes), np.int64)
     category_ids = np.array([category.id for category in truth.categories], np.int64)
@@ -130,14 +134,14 @@ def _by_image(images: np.ndarray, num_images: int) -> Iterator[np.ndarray]:
     return (order[start:end] for start, end in itertools.pairwise(borders))
 
 
-def _score(record: dict, shape: str) -> float:
+def _score(record: dict, shape: Shape) -> float:
     own = record["score"]
     return record.get("mask_score", own) if shape == "segmentation" else own
 
 
-def _shape(item: TrueObject, shape: str) -> Any:
+def _shape(item: TrueObject, shape: Shape) -> Any:
     return item.segmentation if shape == "segmentation" else list(item.box)
 
 
-def _ints(values: Any) -> np.ndarray:
+def _ints(values: Iterable[int]) -> np.ndarray:
     return np.fromiter(values, np.int64)
