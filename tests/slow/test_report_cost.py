@@ -75,7 +75,10 @@ def test_statistics_and_page_take_a_small_part_of_the_time(tmp_path, iou_type):
     start = time.process_time()
     scores = evaluate(truth, results, iou_types=(iou_type,))
     middle = time.process_time()
-    write_report(tmp_path, truth, results, scores, title="synthetic", source=None)
+    path = write_report(tmp_path, truth, results, scores, title="synthetic", source=None)
     end = time.process_time()
-    print(f"\n{iou_type}: evaluation {middle - start:.1f} s, page {end - middle:.1f} s")
+    size = path.stat().st_size / 1e6
+    print(
+        f"\n{iou_type}: evaluation {middle - start:.1f} s, page {end - middle:.1f} s, {size:.1f} MB"
+    )
     assert end - middle < (middle - start) / 4
