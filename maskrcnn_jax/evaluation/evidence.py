@@ -1,6 +1,6 @@
 """What the COCO numbers of one kind of overlap come from, in arrays.
 
-Shapes: n detections, K categories in the order of their ids.
+Shapes: n detections, g objects, K categories in the order of their ids.
 """
 
 from dataclasses import dataclass
@@ -25,6 +25,7 @@ class Matches:
     results: np.ndarray  # int [n], index of the result record
     objects: np.ndarray  # int [n], index among the objects of the ground truth; -1: found none
     ignored: np.ndarray  # bool [n], found a crowd, and counts neither for nor against
+    counted: np.ndarray  # int [g], all objects that are to be found, in their order
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -47,20 +48,18 @@ class Evidence:
 
 
 def _matches(evaluator: Any) -> Matches:
-    """Of all sizes, which are the first of the sizes of each category."""
-    num_images, num_sizes = len(evaluator.params.imgIds), len(evaluator.params.areaRng)
-    found = [
-        item
-        for start in range(0, len(evaluator.evalImgs), num_images * num_sizes)
-        for item in evaluator.evalImgs[start : start + num_images]
-        if item is not None
-    ]
-
-    def joined(arrays: list, kind: type) -> np.ndarray:
-        return np.concatenate([np.zeros(0, kind), *arrays]).astype(kind)
-
+    params = evaluator.params
+    shape = (len(params.catIds), len(params.areaRng), len(params.imgIds))
+    of_all_sizes = np.array(evaluator.evalImgs, object).reshape(shape)[:, 0].ravel()
+    pairs = [item for item in of_all_sizes if item is not None]
+    counted = _joined([np.compress(item["gtIgnore"] == 0, item["gtIds"]) for item in pairs], int)
     return Matches(
-        results=joined([item["dtIds"] for item in found], int) - 1,
-        objects=joined([item["dtMatches"][0] for item in found], int) - 1,
-        ignored=joined([item["dtIgnore"][0] for item in found], bool),
+        results=_joined([item["dtIds"] for item in pairs], int) - 1,
+        objects=_joined([item["dtMatches"][0] for item in pairs], int) - 1,
+        ignored=_joined([item["dtIgnore"][0] for item in pairs], bool),
+        counted=np.sort(counted) - 1,
     )
+
+
+def _joined(arrays: list, kind: type) -> np.ndarray:
+    return np.concatenate([np.zeros(0, kind), *arrays]).astype(kind)

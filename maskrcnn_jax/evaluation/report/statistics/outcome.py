@@ -82,7 +82,7 @@ def gather(truth: CocoTruth, results: Sequence[dict], matches: Matches, *, shape
     """
     image_ids = np.array(sorted(truth.image_sizes), np.int64)
     category_ids = np.array([category.id for category in truth.categories], np.int64)
-    indices = np.flatnonzero([not item.is_crowd for item in truth.objects])
+    indices = matches.counted
     kept = [truth.objects[index] for index in indices]
     objects = Objects(
         images=np.searchsorted(image_ids, _ints(item.image_id for item in kept)),
