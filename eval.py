@@ -32,6 +32,8 @@ from maskrcnn_jax.errors import InputError, exits_on_input_error
 from maskrcnn_jax.evaluation.coco import IOU_TYPES, CocoScores, IouType, evaluate
 from maskrcnn_jax.evaluation.ground_truth import read_truth, truth_of
 from maskrcnn_jax.evaluation.lvis import MAX_DETECTIONS
+from maskrcnn_jax.evaluation.report import write_report
+from maskrcnn_jax.evaluation.report.pictures import images_in, images_of
 from maskrcnn_jax.evaluation.results import coco_records
 from maskrcnn_jax.evaluation.results_file import read_results, scorable_types
 from maskrcnn_jax.evaluation.tables import class_table, summary_table
@@ -51,6 +53,8 @@ class RunArguments:
     split: str | None = None
     # Where to write; None: WORKDIR/eval/SPLIT.
     out: Path | None = None
+    # Folder for index.html, a page about the evaluation; None writes none.
+    report: Path | None = None
     augmenting: Annotated[TTAOptions, tyro.conf.arg(name="")] = field(default_factory=TTAOptions)
     # As in training, unless given otherwise here.
     data: DatasetConfig
@@ -67,6 +71,8 @@ class WeightsArguments:
     split: str | None = None
     # Folder for results.json and metrics.json; None writes nothing.
     out: Path | None = None
+    # Folder for index.html, a page about the evaluation; None writes none.
+    report: Path | None = None
     augmenting: Annotated[TTAOptions, tyro.conf.arg(name="")] = field(default_factory=TTAOptions)
     model: AnyDetectorConfig
     data: DatasetConfig
@@ -81,6 +87,10 @@ class FileArguments:
     annotations: Path
     # Folder for metrics.json; None writes nothing.
     out: Path | None = None
+    # Folder for index.html, a page about the evaluation; None writes none.
+    report: Path | None = None
+    # Folder in which the file names of the annotations start; only the page needs the images.
+    images: Path | None = None
 
 
 def evaluate_run(options: Sequence[str], workdir: Path) -> None:
@@ -100,7 +110,7 @@ def evaluate_run(options: Sequence[str], workdir: Path) -> None:
     predictor = Predictor(
         *(run.config.model, variables, arguments.input), augmentation=arguments.augmenting.chosen
     )
-    evaluate_dataset(dataset, predictor, out=out)
+    evaluate_dataset(dataset, predictor, out=out, page=arguments.report, source=workdir)
 
 
 def evaluate_weights(options: Sequence[str], checkpoint: Path, preset: str | None) -> None:
@@ -126,7 +136,9 @@ def evaluate_weights(options: Sequence[str], checkpoint: Path, preset: str | Non
     predictor = Predictor(
         *(arguments.model, variables, arguments.input), augmentation=arguments.augmenting.chosen
     )
-    evaluate_dataset(dataset, predictor, out=arguments.out)
+    evaluate_dataset(
+        dataset, predictor, out=arguments.out, page=arguments.report, source=checkpoint
+    )
 
 
 def check_same_categories(dataset: Dataset, run: Run, *, where: str) -> None:
@@ -137,8 +149,13 @@ def check_same_categories(dataset: Dataset, run: Run, *, where: str) -> None:
         )
 
 
-def evaluate_dataset(dataset: Dataset, predictor: Predictor, *, out: Path | None) -> None:
-    """Predicts all images, prints the tables, and writes results and metrics."""
+def evaluate_dataset(
+    dataset: Dataset, predictor: Predictor, *, out: Path | None, page: Path | None, source: Path
+) -> None:
+    """Predicts all images, prints the tables, and writes results, metrics and a page.
+
+    ``source`` is where the weights come from, for the title of the page.
+    """
     if dropped := dropped_summary(dataset):
         print(dropped)
     model = predictor.model
@@ -149,11 +166,16 @@ def evaluate_dataset(dataset: Dataset, predictor: Predictor, *, out: Path | None
         )
     results = predict_dataset(dataset, predictor)
     iou_types = IOU_TYPES if model.has_masks else ("bbox",)
-    scores = evaluate(truth_of(dataset), results, iou_types=iou_types)
+    truth = truth_of(dataset)
+    scores = evaluate(truth, results, iou_types=iou_types)
     if out is not None:
         write_json(out / "results.json", results)
     title = f"{dataset.name}, {dataset.split}: {len(dataset.images)} images"
-    report(scores, title=title, out=out)
+    publish(scores, title=title, out=out)
+    if page is not None:
+        title = f"{source} on {dataset.name}, {dataset.split}"
+        path = write_report(page, truth, results, scores, title=title, source=images_of(dataset))
+        print(f"page: {path}")
 
 
 def predict_dataset(dataset: Dataset, predictor: Predictor) -> list[dict]:
@@ -184,14 +206,22 @@ def evaluate_files(options: Sequence[str]) -> None:
         description=__doc__,
         default=FileArguments(results=tyro.MISSING, annotations=tyro.MISSING),
     )
+    page, folder = arguments.report, arguments.images
+    if folder is not None and page is None:
+        raise InputError("--images is for the page: give --report, too")
     truth = read_truth(arguments.annotations)
+    images = None if folder is None else images_in(folder, truth)
     results = read_results(arguments.results, truth)
     scores = evaluate(truth, results, iou_types=scorable_types(results))
     title = f"{arguments.results} against {arguments.annotations}"
-    report(scores, title=title, out=arguments.out)
+    publish(scores, title=title, out=arguments.out)
+    if page is not None:
+        title = f"{arguments.results.name} against {arguments.annotations.name}"
+        path = write_report(page, truth, results, scores, title=title, source=images)
+        print(f"page: {path}")
 
 
-def report(scores: dict[IouType, CocoScores], *, title: str, out: Path | None) -> None:
+def publish(scores: dict[IouType, CocoScores], *, title: str, out: Path | None) -> None:
     """Prints the tables and writes ``metrics.json``."""
     print(f"\n{title}\n\n{summary_table(scores)}\n\n{class_table(scores)}")
     if out is not None:

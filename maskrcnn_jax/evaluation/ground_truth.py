@@ -37,6 +37,7 @@ class CocoTruth:
     """
 
     image_sizes: dict[int, tuple[int, int]]  # image id -> (height, width)
+    file_names: dict[int, str]  # by image id
     categories: tuple[Category, ...]
     objects: tuple[TrueObject, ...]
     federation: Federation | None = None  # evaluated by LVIS's rules where it is there
@@ -75,19 +76,21 @@ def _truth(
     federation: Federation | None,
 ) -> CocoTruth:
     """``annotations`` are those of each chosen image, by its index."""
-    sizes, objects = {}, []
+    sizes, file_names, objects = {}, {}, []
     others: dict[int, list[Annotation]] = {}
     for item in dropped:
         others.setdefault(item.image, []).append(item.annotation)
     for index, kept in annotations.items():
         image_id = int(images.ids[index])
         sizes[image_id] = (int(images.heights[index]), int(images.widths[index]))
+        file_names[image_id] = images.file_names[index]
         objects += [
             _true_object(item, image_id, size=sizes[image_id], categories=categories)
             for item in (*kept, *others.get(index, ()))
         ]
     return CocoTruth(
         image_sizes=sizes,
+        file_names=file_names,
         categories=tuple(categories),
         objects=tuple(objects),
         federation=federation,

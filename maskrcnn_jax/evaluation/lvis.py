@@ -18,6 +18,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from maskrcnn_jax.data.federation import FREQUENCIES, Federation
+from maskrcnn_jax.evaluation.evidence import Evidence, Matches, joined_matches, matches_of
 
 MAX_DETECTIONS = 300  # of an image
 
@@ -30,8 +31,8 @@ SUMMARY_NAMES = (
 
 def evaluate_federated(
     evaluator: COCOeval, *, image_ids: Collection[int], federation: Federation
-) -> tuple[dict[str, float], dict[int, float]]:
-    """The summary by ``SUMMARY_NAMES``, and AP by category id; NaN where there is nothing to find.
+) -> tuple[dict[str, float], Evidence]:
+    """The summary by ``SUMMARY_NAMES``, NaN where there is nothing to find, and what it comes from.
 
     One category is evaluated at a time, on its own images: of 1203 categories an image has a few.
     """
@@ -44,12 +45,15 @@ def evaluate_federated(
     images = _images_of_categories(objects, federation, image_ids)
     category_ids = list(given.params.catIds)
     results = [_evaluate_category(evaluator, id, images[id], federation) for id in category_ids]
-    precision, recall = (np.stack(parts, axis=-2) for parts in zip(*results, strict=True))
+    precisions, recalls, matches = zip(*results, strict=True)
+    precision, recall = (np.stack(parts, axis=-2) for parts in (precisions, recalls))
     # With labels by category id there are categories for unused ids, too.
     frequencies = [federation.frequencies.get(id, "") for id in category_ids]
     return (
         _summary(precision, recall, thresholds=given.params.iouThrs, frequencies=frequencies),
-        {id: _mean(precision[:, :, k, 0]) for k, id in enumerate(category_ids)},
+        Evidence(
+            precision=np.where(precision < 0, np.nan, precision), matches=joined_matches(matches)
+        ),
     )
 
 
@@ -88,8 +92,8 @@ def _images_of_categories(
 
 def _evaluate_category(
     evaluator: COCOeval, category_id: int, image_ids: Collection[int], federation: Federation
-) -> tuple[Float[np.ndarray, "t r a"], Float[np.ndarray, "t a"]]:
-    """Precisions and recalls; -1 where there is no object."""
+) -> tuple[Float[np.ndarray, "t r a"], Float[np.ndarray, "t a"], Matches]:
+    """Precisions and recalls, -1 where there is no object, and what they come from."""
     params: Any = evaluator.params
     params.catIds, params.imgIds = [category_id], sorted(image_ids)
     evaluator.evaluate()
@@ -98,7 +102,8 @@ def _evaluate_category(
         if category_id in federation.not_exhaustive[image["image_id"]]:
             image["dtIgnore"] |= image["dtMatches"] == 0
     evaluator.accumulate()
-    return evaluator.eval["precision"][:, :, 0, :, 0], evaluator.eval["recall"][:, 0, :, 0]
+    precision, recall = (evaluator.eval[name][..., 0] for name in ("precision", "recall"))
+    return precision[:, :, 0], recall[:, 0], matches_of(evaluator)
 
 
 def _summary(

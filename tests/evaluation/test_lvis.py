@@ -211,7 +211,7 @@ def test_the_script_says_where_a_model_gives_fewer_detections(tmp_path, monkeypa
     for name, has_note in (("mask_rcnn_r50_fpn_1x", True), ("mask_rcnn_r50_fpn_lvis_1x", False)):
         config = configs.load(name)
         predictor = Predictor(config.model, {}, config.input)
-        script.evaluate_dataset(dataset, predictor, out=None)
+        script.evaluate_dataset(dataset, predictor, out=None, page=None, source=tmp_path)
         printed = capsys.readouterr().out
         assert ("LVIS counts 300 detections of an image; this model" in printed) == has_note
         assert "APr        -" in printed

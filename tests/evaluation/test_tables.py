@@ -7,7 +7,7 @@ from maskrcnn_jax.evaluation.tables import class_table, count_table, summary_tab
 def scores(per_class, *, quality=None):
     summary = {name: index / 100 for index, name in enumerate(SUMMARY_NAMES)}
     summary["APs"] = math.nan
-    return CocoScores(summary=summary, per_class=per_class, mean_matched_iou=quality)
+    return CocoScores(summary=summary, per_class=per_class, mean_matched_iou=quality, evidence=None)
 
 
 def test_summary_table():
