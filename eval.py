@@ -3,6 +3,8 @@
 python eval.py --workdir DIR [--split NAME]
 python eval.py --init.checkpoint WEIGHTS [--preset NAME] --data.root COCO
 python eval.py --results RESULTS.json --annotations GROUND_TRUTH.json
+
+With --report DIR each of them also writes a page to look at, DIR/index.html.
 """
 
 import dataclasses

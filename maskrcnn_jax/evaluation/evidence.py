@@ -3,7 +3,7 @@
 Shapes: n detections, g objects, K categories in the order of their ids.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,13 +19,14 @@ RECALLS = np.linspace(0, 1, 101)
 class Matches:
     """Which object each detection found at the lowest IoU threshold.
 
-    Detections are those that take part, at most 100 of an image and category, by category, image
-    (in the order of ids) and score. Higher scores have chosen first.
+    Detections are those that take part, at most 100 of an image and category (by LVIS's rules 300
+    of an image), by category, image (in the order of ids) and score. Higher scores have chosen
+    first.
     """
 
     results: np.ndarray  # int [n], index of the result record
     objects: np.ndarray  # int [n], index among the objects of the ground truth; -1: found none
-    ignored: np.ndarray  # bool [n], found a crowd, and counts neither for nor against
+    ignored: np.ndarray  # bool [n], counts neither for nor against, as in a crowd
     counted: np.ndarray  # int [g], all objects that are to be found, in their order
 
 
@@ -43,12 +44,25 @@ class Evidence:
         """
         precision = evaluator.eval["precision"][..., -1]  # of most detections per image
         return cls(
-            precision=np.where(precision < 0, np.nan, precision), matches=matches_of(evaluator)
+            precision=np.where(precision < 0, np.nan, precision), matches=_matches(evaluator)
+        )
+
+    @classmethod
+    def joined(cls, parts: Sequence["Evidence"]) -> "Evidence":
+        """Of categories that were evaluated one by one, in their order."""
+        matches = [part.matches for part in parts]
+        return cls(
+            precision=np.concatenate([part.precision for part in parts], axis=2),
+            matches=Matches(
+                results=np.concatenate([item.results for item in matches]),
+                objects=np.concatenate([item.objects for item in matches]),
+                ignored=np.concatenate([item.ignored for item in matches]),
+                counted=np.sort(np.concatenate([item.counted for item in matches])),
+            ),
         )
 
 
-def matches_of(evaluator: Any) -> Matches:
-    """Of all categories that it has evaluated."""
+def _matches(evaluator: Any) -> Matches:
     params = evaluator.params
     shape = (len(params.catIds), len(params.areaRng), len(params.imgIds))
     of_all_sizes = np.array(evaluator.evalImgs, object).reshape(shape)[:, 0].ravel()
@@ -59,17 +73,6 @@ def matches_of(evaluator: Any) -> Matches:
         objects=_joined([item["dtMatches"][0] for item in pairs], int) - 1,
         ignored=_joined([item["dtIgnore"][0] for item in pairs], bool),
         counted=np.sort(counted) - 1,
-    )
-
-
-def joined_matches(parts: Iterable[Matches]) -> Matches:
-    """Those of categories that were evaluated one by one, in the order of their ids."""
-    parts = list(parts)
-    return Matches(
-        results=_joined([part.results for part in parts], int),
-        objects=_joined([part.objects for part in parts], int),
-        ignored=_joined([part.ignored for part in parts], bool),
-        counted=np.sort(_joined([part.counted for part in parts], int)),
     )
 
 

@@ -18,7 +18,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from maskrcnn_jax.data.federation import FREQUENCIES, Federation
-from maskrcnn_jax.evaluation.evidence import Evidence, Matches, joined_matches, matches_of
+from maskrcnn_jax.evaluation.evidence import Evidence
 
 MAX_DETECTIONS = 300  # of an image
 
@@ -32,7 +32,7 @@ SUMMARY_NAMES = (
 def evaluate_federated(
     evaluator: COCOeval, *, image_ids: Collection[int], federation: Federation
 ) -> tuple[dict[str, float], Evidence]:
-    """The summary by ``SUMMARY_NAMES``, NaN where there is nothing to find, and what it comes from.
+    """The summary by ``SUMMARY_NAMES``, NaN where there is nothing to find, and its evidence.
 
     One category is evaluated at a time, on its own images: of 1203 categories an image has a few.
     """
@@ -45,15 +45,14 @@ def evaluate_federated(
     images = _images_of_categories(objects, federation, image_ids)
     category_ids = list(given.params.catIds)
     results = [_evaluate_category(evaluator, id, images[id], federation) for id in category_ids]
-    precisions, recalls, matches = zip(*results, strict=True)
-    precision, recall = (np.stack(parts, axis=-2) for parts in (precisions, recalls))
+    evidence = Evidence.joined([of_category for of_category, _ in results])
+    recall = np.stack([of_category for _, of_category in results], axis=-2)
     # With labels by category id there are categories for unused ids, too.
     frequencies = [federation.frequencies.get(id, "") for id in category_ids]
+    thresholds = given.params.iouThrs
     return (
-        _summary(precision, recall, thresholds=given.params.iouThrs, frequencies=frequencies),
-        Evidence(
-            precision=np.where(precision < 0, np.nan, precision), matches=joined_matches(matches)
-        ),
+        _summary(evidence.precision, recall, thresholds=thresholds, frequencies=frequencies),
+        evidence,
     )
 
 
@@ -92,8 +91,8 @@ def _images_of_categories(
 
 def _evaluate_category(
     evaluator: COCOeval, category_id: int, image_ids: Collection[int], federation: Federation
-) -> tuple[Float[np.ndarray, "t r a"], Float[np.ndarray, "t a"], Matches]:
-    """Precisions and recalls, -1 where there is no object, and what they come from."""
+) -> tuple[Evidence, Float[np.ndarray, "t a"]]:
+    """The evidence of one category, and recalls; -1 where there is no object."""
     params: Any = evaluator.params
     params.catIds, params.imgIds = [category_id], sorted(image_ids)
     evaluator.evaluate()
@@ -102,8 +101,7 @@ def _evaluate_category(
         if category_id in federation.not_exhaustive[image["image_id"]]:
             image["dtIgnore"] |= image["dtMatches"] == 0
     evaluator.accumulate()
-    precision, recall = (evaluator.eval[name][..., 0] for name in ("precision", "recall"))
-    return precision[:, :, 0], recall[:, 0], matches_of(evaluator)
+    return Evidence.of(evaluator), evaluator.eval["recall"][:, 0, :, 0]
 
 
 def _summary(

@@ -14,6 +14,9 @@ from maskrcnn_jax.errors import InputError
 from maskrcnn_jax.evaluation import lvis
 from maskrcnn_jax.evaluation.coco import evaluate
 from maskrcnn_jax.evaluation.ground_truth import read_truth, truth_of
+from maskrcnn_jax.evaluation.report import write_report
+from maskrcnn_jax.evaluation.report.findings import find
+from maskrcnn_jax.evaluation.report.statistics.gains import mean_average_precision, ranking_of
 from maskrcnn_jax.evaluation.results_file import read_results
 from maskrcnn_jax.evaluation.tables import summary_table
 from maskrcnn_jax.inference.predictor import Predictor
@@ -153,6 +156,16 @@ def test_the_table_has_all_13_numbers(given):
     table = summary_table(evaluate(*given, iou_types=("bbox", "segm")))
     assert [line.split()[0] for line in table.split("\n")[1:10]] == list(lvis.SUMMARY_NAMES[:9])
     assert [line.split()[3] for line in table.split("\n")[1:5]] == list(lvis.SUMMARY_NAMES[9:])
+
+
+def test_the_page_has_them_too_and_counts_what_counts(given, tmp_path):
+    scores = evaluate(*given, iou_types=("bbox",))
+    path = write_report(tmp_path, *given, scores, title="LVIS", source=None)
+    page = path.read_text()
+    assert all(f"<b>{name}</b>" in page for name in lvis.SUMMARY_NAMES)
+    findings = find(*given, scores, title="LVIS")
+    base = mean_average_precision(ranking_of(findings.outcome))
+    assert base == pytest.approx(scores["bbox"].summary["AP50"], abs=1e-9)
 
 
 def test_a_stored_data_set_knows_what_its_file_says(tmp_path, monkeypatch):
