@@ -1,6 +1,8 @@
 """Presets: each module here has a function of its own name that returns a full config.
 
 Where a preset is asked for, a file ``NAME.json`` does too: a config as ``serialization`` writes it.
+All presets are imported here: one may bring a part that is not of the package, which a checkpoint
+then finds.
 """
 
 import importlib
@@ -36,3 +38,7 @@ def load(name: str) -> ExperimentConfig:
 
 def _is_file(name: str) -> bool:
     return name.endswith(".json")
+
+
+for _name in names():
+    importlib.import_module(f"configs.{_name}")
