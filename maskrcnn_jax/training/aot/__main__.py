@@ -16,14 +16,14 @@ fits, 1 where something does not, 2 for what the user can mend.
 
 import sys
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Annotated
 
 import jax
 import tyro
 
-import configs
 from maskrcnn_jax import cli
-from maskrcnn_jax.errors import exits_on_input_error
+from maskrcnn_jax.errors import InputError, exits_on_input_error
 from maskrcnn_jax.experiment import ExperimentConfig
 from maskrcnn_jax.training.aot.cost import DoesNotFitError, measure
 from maskrcnn_jax.training.aot.programs import programs
@@ -36,6 +36,19 @@ class Arguments:
     # Kind and shape of the slice: v5e:2x4, v5e:16x16, v5p:4x4x4, v6e:4x4, ...
     topology: str
     config: Annotated[ExperimentConfig, tyro.conf.arg(name="")]
+
+
+def find_presets() -> ModuleType:
+    """``configs`` of the repository, which an installed package does not have."""
+    try:
+        import configs
+
+        configs.load  # noqa: B018
+    except (ImportError, AttributeError) as error:
+        raise InputError(
+            f"presets are in configs/ of the repository: run this in a clone of it ({error})"
+        ) from error
+    return configs
 
 
 def compile_all(config: ExperimentConfig, topology: str) -> bool:
@@ -56,6 +69,7 @@ def compile_all(config: ExperimentConfig, topology: str) -> bool:
 @exits_on_input_error
 def main() -> None:
     """Reads the command line."""
+    configs = find_presets()
     preset, *options = sys.argv[1:] or ["--help"]
     if preset.startswith("-"):
         print(f"{__doc__}\nPresets: {', '.join(configs.names())}")
