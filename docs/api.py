@@ -7,7 +7,6 @@ the program.
 """
 
 import ast
-import dataclasses
 import inspect
 import pkgutil
 import re
@@ -49,7 +48,9 @@ def read_modules() -> dict[str, doc.Module]:
 def describe_members(cls: doc.Class) -> None:
     """Gives the fields of a class their comments, and hides what is there twice or not ours."""
     comments = dict(field_comments(textwrap.dedent(inspect.getsource(cls.obj))))
-    hidden = {"__init__"} if dataclasses.is_dataclass(cls.obj) else set()  # its fields say it
+    hidden = (
+        {"__init__"} if hasattr(cls.obj, "__dataclass_fields__") else set()
+    )  # its fields say it
     if issubclass(cls.obj, nn.Module):
         hidden |= {"setup", "name", "parent", "scope"}
     if hasattr(cls.obj, "_flax_dataclass"):

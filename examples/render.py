@@ -63,11 +63,11 @@ def render(script: Path, page: Path) -> str:
 
 def run_cell(source: str, namespace: dict[str, Any], *, where: str) -> Any:
     """Executes a cell; returns the value of its last line if that is an expression."""
-    tree = ast.parse(source, where)
-    last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
-    exec(compile(tree, where, "exec"), namespace)
-    if last is None:
+    *body, last = ast.parse(source, where).body
+    if not isinstance(last, ast.Expr):
+        exec(compile(source, where, "exec"), namespace)
         return None
+    exec(compile(ast.Module(body, type_ignores=[]), where, "exec"), namespace)
     return eval(compile(ast.Expression(last.value), where, "eval"), namespace)
 
 

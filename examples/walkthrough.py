@@ -58,9 +58,11 @@ run, variables = load_trained(WORKDIR)
 config, names = run.config.model, [category.name for category in run.categories]
 match config:
     case MaskRCNNConfig(
-        roi=StandardRoIHeadConfig(pooling=RoIAlignConfig(), mask=FCNMaskHeadConfig())
+        roi=StandardRoIHeadConfig(
+            pooling=RoIAlignConfig() as pooling, mask=FCNMaskHeadConfig() as mask_config
+        ) as roi_config
     ):
-        model, roi_config = config.build(), config.roi
+        model = config.build()
     case _:
         raise InputError(f"{WORKDIR}: this is a walk through a plain Mask R-CNN with RoIAlign")
 
@@ -190,7 +192,6 @@ show(
 # The cell below puts the taps of one box into such matrices and gets what `pool` gets.
 
 # %%
-pooling = roi_config.pooling
 pooled = jax.jit(functools.partial(pool, config=pooling))(
     features, proposals.boxes[None], proposals.valid[None]
 )
@@ -286,7 +287,7 @@ show(
 # there is in the box is an object, whatever it is called.)
 
 # %%
-mask_features = jax.jit(functools.partial(pool, config=roi_config.mask.pooling))(
+mask_features = jax.jit(functools.partial(pool, config=mask_config.pooling))(
     features, found.boxes[None], found.valid[None]
 )[0]
 mask_logits = stage(
