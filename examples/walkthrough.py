@@ -26,7 +26,6 @@ import os
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from examples import pictures
@@ -67,9 +66,15 @@ match config:
         raise InputError(f"{WORKDIR}: this is a walk through a plain Mask R-CNN with RoIAlign")
 
 
+def compiled(function, *arguments, **options):
+    """What one compiled program makes of the arguments, as numpy arrays."""
+    program = jax.jit(functools.partial(function, **options))
+    return jax.device_get(program(*arguments))
+
+
 def stage(part, *arguments):
-    """What a part of the detector makes of the arguments: ``part`` picks it out."""
-    return jax.jit(functools.partial(model.apply, method=part))(variables, *arguments)
+    """As ``compiled``, for a part of the detector with its weights: ``part`` picks it out."""
+    return compiled(model.apply, variables, *arguments, method=part)
 
 
 show = functools.partial(pictures.write, folder=OUT)
@@ -87,9 +92,9 @@ show = functools.partial(pictures.write, folder=OUT)
 image = read_image(IMAGE)
 image = image[:, : math.ceil(image.shape[1] * 7 / 8)]
 example = prediction_example(image, run.config.input, name=str(IMAGE), index=0)
-batch = jax.tree.map(lambda x: jnp.asarray(x)[None], example)
-pixels = normalize(batch.images, batch.sizes, config=config.pixels)
-size, seen = batch.sizes[0], np.asarray(batch.images[0])
+batch = jax.tree.map(lambda x: x[None], example)
+pixels = compiled(normalize, batch.images, batch.sizes, config=config.pixels)
+size, seen = batch.sizes[0], batch.images[0]
 
 print(f"image   {image.shape} {image.dtype}, 0 to 255")
 print(f"batch   {batch.images.shape} {batch.images.dtype}, sizes {batch.sizes.tolist()}")
@@ -147,7 +152,7 @@ show(pictures.anchors(seen, anchors, cells=cells, config=config.rpn.anchors), "a
 logits, deltas = stage(lambda detector, x: detector.rpn.head(x), features)
 
 for level in logits:
-    best = jax.nn.sigmoid(logits[level].max())
+    best = 1 / (1 + np.exp(-logits[level].max()))
     print(f"P{level}  logits {logits[level].shape}  deltas {deltas[level].shape}  best {best:.3f}")
 show(pictures.objectness(seen, logits, cells=cells), "objectness")
 
@@ -163,12 +168,17 @@ show(pictures.objectness(seen, logits, cells=cells), "objectness")
 
 # %%
 first = functools.partial(jax.tree.map, lambda x: x[0])  # the only image of the batch
-proposals = jax.jit(functools.partial(propose, config=config.rpn.test_proposals))(
-    first(logits), first(deltas), jax.tree.map(jnp.float32, anchors), size
+proposals = compiled(
+    propose,
+    first(logits),
+    first(deltas),
+    jax.tree.map(np.float32, anchors),
+    size,
+    config=config.rpn.test_proposals,
 )
-joined = [jnp.concatenate(list(x.values())) for x in (first(logits), first(deltas), anchors)]
-best = jax.lax.top_k(joined[0], 20)[1]
-corrected = box_ops.decode(joined[1][best], joined[2][best], BOX_WEIGHTS)
+joined = [np.concatenate(list(x.values())) for x in (first(logits), first(deltas), anchors)]
+best = np.argsort(-joined[0])[:20]
+corrected = compiled(box_ops.decode, joined[1][best], joined[2][best], weights=BOX_WEIGHTS)
 
 print(f"boxes {proposals.boxes.shape}, scores {proposals.scores.shape} (logits), best first")
 print(f"valid: {proposals.valid.sum()} of {proposals.valid.size}")
@@ -192,12 +202,11 @@ show(
 # The cell below puts the taps of one box into such matrices and gets what `pool` gets.
 
 # %%
-pooled = jax.jit(functools.partial(pool, config=pooling))(
-    features, proposals.boxes[None], proposals.valid[None]
-)
+pooled = compiled(pool, features, proposals.boxes[None], proposals.valid[None], config=pooling)
 
 box = proposals.boxes[FOLLOWED]
-level = int(assign_levels(box, lowest=min(pooling.levels), highest=max(pooling.levels)))
+lowest, highest = min(pooling.levels), max(pooling.levels)
+level = int(compiled(assign_levels, box, lowest=lowest, highest=highest))
 on_map = box / 2**level - 0.5 * pooling.half_pixel  # pixel i has its centre at i + 0.5
 
 
@@ -205,10 +214,11 @@ def taps_along(axis: int):
     """The samples of the box along one axis of its map: 0 for x, 1 for y."""
     length = on_map[2 + axis] - on_map[axis]
     samples = pooling.samples_per_cell or math.ceil(length / pooling.output_size)
-    return fixed_taps(
+    return compiled(
+        fixed_taps,
         on_map[axis][None],
         length[None],
-        jnp.array(cells[level][1 - axis])[None],
+        np.array([cells[level][1 - axis]]),
         cells=pooling.output_size,
         samples=samples,
     )
@@ -248,17 +258,16 @@ show(
 
 # %%
 class_logits, box_deltas = stage(lambda detector, x: detector.roi.box_head(x), pooled)
-probabilities = jax.nn.softmax(class_logits)[0]
-class_boxes = decode_boxes(
+probabilities = compiled(jax.nn.softmax, class_logits)[0]
+class_boxes = compiled(
+    decode_boxes,
     box_deltas[0],
     proposals.boxes,
     size,
     weights=roi_config.box.box_weights,
     limit_shrinking=roi_config.detections.limit_shrinking,
 )
-found = jax.jit(functools.partial(detect, config=roi_config.detections))(
-    probabilities, class_boxes, proposals.valid
-)
+found = compiled(detect, probabilities, class_boxes, proposals.valid, config=roi_config.detections)
 if not found.valid.any():
     raise InputError(f"nothing was found in {IMAGE}; take another image")
 
@@ -287,8 +296,8 @@ show(
 # there is in the box is an object, whatever it is called.)
 
 # %%
-mask_features = jax.jit(functools.partial(pool, config=mask_config.pooling))(
-    features, found.boxes[None], found.valid[None]
+mask_features = compiled(
+    pool, features, found.boxes[None], found.valid[None], config=mask_config.pooling
 )[0]
 mask_logits = stage(
     lambda detector, x, valid: detector.roi.mask_head.outputs(
@@ -297,8 +306,9 @@ mask_logits = stage(
     mask_features,
     found.valid,
 )
-found = with_masks(found, mask_logits)
-followed = int(box_ops.iou(found.boxes, box[None])[:, 0].argmax())  # the object of the box above
+found = compiled(with_masks, found, mask_logits)
+overlaps = compiled(box_ops.iou, found.boxes, box[None])[:, 0]
+followed = int(overlaps.argmax())  # the object of the box above
 
 print(f"mask features {mask_features.shape}  mask logits {mask_logits.shape}")
 show(
@@ -314,13 +324,18 @@ show(
 # pixel belongs to the object. Only here does the result become as sharp as the image.
 
 # %%
-frames, valid = found.mask_frames, found.valid
-pasted = paste_masks(found.masks, frames, valid=valid, height=int(size[0]), width=int(size[1]))
+height, width = size.tolist()
+pasted = compiled(
+    lambda found: paste_masks(
+        found.masks, found.mask_frames, valid=found.valid, height=height, width=width
+    ),
+    found,
+)
 
 print(f"masks {found.masks.shape}  pasted {pasted.shape}")
 show(
     pictures.pasting(
-        seen, mask=found.masks[followed], box=frames[followed], pasted=pasted[followed]
+        seen, mask=found.masks[followed], box=found.mask_frames[followed], pasted=pasted[followed]
     ),
     "pasting",
 )
