@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from examples.pictures import Picture
+from maskrcnn_jax.errors import exits_on_input_error
 
 _TEXT = "# %% [markdown]"
 _CODE = "# %%"
@@ -71,6 +72,7 @@ def run_cell(source: str, namespace: dict[str, Any], *, where: str) -> Any:
     return eval(compile(ast.Expression(last.value), where, "eval"), namespace)
 
 
+@exits_on_input_error
 def main() -> None:
     """Reads the command line."""
     if len(sys.argv) != 3:
