@@ -32,6 +32,10 @@ _NOT_OURS = ("maskrcnn_jax.layers.Conv.bias_init", "maskrcnn_jax.training.state.
 
 def read_modules() -> dict[str, doc.Module]:
     """All modules of the package but for its commands, by their names."""
+    for name in getattr(
+        maskrcnn_jax, "__all__", ()
+    ):  # of which some are imported only when asked for
+        setattr(maskrcnn_jax, name, getattr(maskrcnn_jax, name))
     found = pkgutil.walk_packages(maskrcnn_jax.__path__, "maskrcnn_jax.")
     names = [x.name for x in found if not x.name.endswith(".__main__")]
     modules = {name: doc.Module.from_name(name) for name in ["maskrcnn_jax", *sorted(names)]}
