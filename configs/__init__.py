@@ -3,6 +3,9 @@
 ``finetune`` alone takes something, the options of the command line: it looks at the data and the
 weights that they name. Where a preset is asked for, a file ``NAME.json`` does too: a config as
 ``serialization`` writes it.
+
+All presets are imported here: one may bring a part that is not of the package, which a checkpoint
+then finds.
 """
 
 import importlib
@@ -54,3 +57,7 @@ def fit(name: str, options: Sequence[str]) -> FittedConfig:
 
 def _is_file(name: str) -> bool:
     return name.endswith(".json")
+
+
+for _name in names():
+    importlib.import_module(f"configs.{_name}")

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple, NoReturn, TypeVar
 
 import jax
@@ -21,6 +22,7 @@ from maskrcnn_jax.cli_help import (
     table,
     tyro_options,
 )
+from maskrcnn_jax.errors import InputError
 
 Arguments = TypeVar("Arguments")
 
@@ -68,6 +70,19 @@ def _tell(
         ask(**tyro_options(section), args=["--help"], description=description)
     if section.sections:
         print(f"\n{table(section)}\n\n{_FOOTER}")
+
+
+def find_presets() -> ModuleType:
+    """``configs`` of the repository, which an installed package does not have."""
+    try:
+        import configs
+
+        configs.load  # noqa: B018
+    except (ImportError, AttributeError) as error:
+        raise InputError(
+            f"presets are in configs/ of the repository: run this in a clone of it ({error})"
+        ) from error
+    return configs
 
 
 def preset_first(

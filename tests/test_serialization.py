@@ -1,3 +1,4 @@
+import abc
 import dataclasses
 import json
 from dataclasses import dataclass, field
@@ -36,6 +37,23 @@ class Config:
     crop: bool = False
     rate: float = 0.1
     limit: int | None = None
+
+
+class Open(abc.ABC):
+    @abc.abstractmethod
+    def build(self): ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Own(Open):
+    sigma: float = 2.0
+
+    def build(self): ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenConfig:
+    nms: Hard | Open = field(default_factory=Hard)
 
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
@@ -116,6 +134,19 @@ def test_what_is_wrong_is_named_with_its_place_and_the_nearest_name(change, mess
     value = to_json(Config(name="a")) | change
     with pytest.raises(InputError, match=f"^runs/config.json: {message}"):
         from_json(Config, value, where="runs/config.json")
+
+
+def test_an_abstract_class_stands_for_what_is_derived_from_it():
+    for nms in (Hard(iou_threshold=0.7), Own(sigma=3.0)):
+        assert there_and_back(OpenConfig(nms=nms)) == OpenConfig(nms=nms)
+
+
+@pytest.mark.parametrize("tag", ["Other", "Open", "Soft"])
+def test_what_no_program_has_imported_is_said_so(tag):
+    value = {"type": "OpenConfig", "nms": {"type": tag}}
+    mend = r"One that is not of this package has to be imported first\.$"
+    with pytest.raises(InputError, match=rf"f: nms: unknown type '{tag}'\..* {mend}"):
+        from_json(OpenConfig, value, where="f")
 
 
 def test_a_missing_field_is_named():

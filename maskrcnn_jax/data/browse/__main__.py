@@ -16,7 +16,6 @@ from typing import Annotated
 
 import tyro
 
-import configs
 from maskrcnn_jax import cli
 from maskrcnn_jax.data.browse.examples import first_examples
 from maskrcnn_jax.errors import InputError, exits_on_input_error
@@ -59,13 +58,14 @@ def browse(arguments: Arguments) -> str:
 @exits_on_input_error
 def main() -> None:
     """Reads the command line."""
+    configs = cli.find_presets()
     preset, options = cli.preset_first(sys.argv[1:], usage=__doc__, presets=configs.names())
     arguments = cli.parse(
         Arguments,
         options,
         prog=f"python -m maskrcnn_jax.data.browse {preset}",
         description=__doc__,
-        default=Arguments(out=tyro.MISSING, config=configs.load(preset)),
+        default=Arguments(out=tyro.MISSING, config=configs.fit(preset, options).config),
     )
     print(browse(arguments))
 

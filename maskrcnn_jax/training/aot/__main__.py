@@ -21,7 +21,6 @@ from typing import Annotated
 import jax
 import tyro
 
-import configs
 from maskrcnn_jax import cli
 from maskrcnn_jax.errors import exits_on_input_error
 from maskrcnn_jax.experiment import ExperimentConfig
@@ -56,6 +55,7 @@ def compile_all(config: ExperimentConfig, topology: str) -> bool:
 @exits_on_input_error
 def main() -> None:
     """Reads the command line."""
+    configs = cli.find_presets()
     preset, options = cli.preset_first(sys.argv[1:], usage=__doc__, presets=configs.names())
     arguments = cli.parse(
         Arguments,
