@@ -98,8 +98,7 @@ def anchors(
             _frame(right, box, colour, lw=1.8)
         left.plot([], [], "s", color=colour, label=f"P{level}")
     height, width = seen.shape[:2]
-    right.set_xlim(-0.55 * width, 1.55 * width)
-    right.set_ylim(1.55 * height, -0.55 * height)
+    right.set(xlim=(-0.55 * width, 1.55 * width), ylim=(1.55 * height, -0.55 * height))
     figure.legend(loc="outside lower center", ncols=len(boxes), frameon=False)
     return figure
 
@@ -163,8 +162,7 @@ def roi_align(
     middle.set_ylim(min(end[1] + 1.5, rows - 0.5), max(start[1] - 1.5, -0.5))
     middle.set_title(f"its cells and samples on P{level}")
     middle.set_xlabel("blue: the pixels that the cell in the middle reads")
-    middle.set_xticks([])
-    middle.set_yticks([])
+    middle.set(xticks=[], yticks=[])
     title = f"pooled: {'x'.join(map(str, pooled.shape))}"
     _draw_map(right, np.linalg.norm(pooled, axis=-1), title, cmap="Greys_r")
     return figure
@@ -209,9 +207,7 @@ def classes(
     colours = [_BRIGHT if i == best else "#9aa5b1" for i in range(len(values))]
     left.barh([*names, "background"], values, color=colours)
     left.invert_yaxis()
-    left.set_xlim(0, 1)
-    left.set_title("class of the proposal")
-    left.set_xlabel("probability")
+    left.set(xlim=(0, 1), title="class of the proposal", xlabel="probability")
     _draw(middle, seen, f"its box, and that of the {names[best]}")
     _frame(middle, proposal, "white", lw=2, ls="--")
     _frame(middle, corrected[min(best, len(corrected) - 1)], _BRIGHT, lw=2.5)
@@ -282,9 +278,7 @@ def _draw(axis: Axes, image: np.ndarray, title: str, *, fade: float = 0.0) -> No
 def _draw_map(axis: Axes, values: np.ndarray, title: str, *, over: Any = None, **style: Any) -> Any:
     """A map stretched over an image of the size of ``over``, or over its own."""
     height, width = (values if over is None else over).shape[:2]
-    axis.set_title(title)
-    axis.set_xticks([])
-    axis.set_yticks([])
+    axis.set(title=title, xticks=[], yticks=[])
     return axis.imshow(values, extent=(0, width, height, 0), interpolation="nearest", **style)
 
 
