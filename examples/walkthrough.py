@@ -29,7 +29,7 @@ import jax
 import numpy as np
 
 from examples import pictures
-from maskrcnn_jax.data.examples import prediction_example
+from maskrcnn_jax.data.image_views import NO_AUGMENTATION, fitting_size, views
 from maskrcnn_jax.data.images import read_image
 from maskrcnn_jax.errors import InputError
 from maskrcnn_jax.evaluation.results import in_original_frame
@@ -91,7 +91,8 @@ show = functools.partial(pictures.write, folder=OUT)
 # %%
 image = read_image(IMAGE)
 image = image[:, : math.ceil(image.shape[1] * 7 / 8)]
-example = prediction_example(image, run.config.input, name=str(IMAGE), index=0)
+padded_size = fitting_size(image, run.config.input, name=str(IMAGE))
+[example] = views(image, run.config.input, NO_AUGMENTATION, padded_size=padded_size, index=0)
 batch = jax.tree.map(lambda x: x[None], example)
 pixels = compiled(normalize, batch.images, batch.sizes, config=config.pixels)
 size, seen = batch.sizes[0], batch.images[0]

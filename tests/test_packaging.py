@@ -32,10 +32,8 @@ def test_other_files_of_the_package_are_named_as_its_data():
     files = (path for path in PACKAGE.rglob("*") if path.is_file())
     others = {path for path in files if path.suffix not in (".py", ".pyc")}
     named = SETUPTOOLS["package-data"].items()
-    folders = [(ROOT / package.replace(".", "/"), patterns) for package, patterns in named]
-    assert others == {
-        path for folder, found in folders for one in found for path in folder.glob(one)
-    }
+    patterns = [(ROOT / place.replace(".", "/"), one) for place, all_ in named for one in all_]
+    assert others == {path for folder, pattern in patterns for path in folder.glob(pattern)}
 
 
 def test_the_packages_command_lines_can_be_found_in_its_docs():
