@@ -65,8 +65,8 @@ def in_boxes(points: Float[Array, "n p 2"], boxes: Float[Array, "n 4"]) -> Float
 def regular_grid(num_rois: int, side: int) -> Float[Array, "n p 2"]:
     """Centres of ``side`` x ``side`` cells, row by row: the same relative points for each RoI."""
     centres = (np.arange(side) + 0.5) / side
-    points = np.stack(np.meshgrid(centres, centres), -1).reshape(1, -1, 2)
-    return jnp.asarray(points.repeat(num_rois, axis=0), jnp.result_type(float))
+    points = np.stack(np.meshgrid(centres, centres), -1).reshape(-1, 2)
+    return jnp.broadcast_to(points.astype(jnp.result_type(float)), (num_rois, *points.shape))
 
 
 def cell_centres(
