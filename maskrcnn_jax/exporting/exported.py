@@ -1,6 +1,7 @@
 """Reads an exported file, and runs it as a detector from its weights is run."""
 
 import io
+import struct
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -105,8 +106,9 @@ def _program(archive: Archive, name: str) -> Program:
     content = bytearray(_entry(archive, name))
     try:
         exported = jax.export.deserialize(content)
-    except ValueError as error:  # of a version that is too old or too new
-        raise ContentError(f"has a program that this JAX cannot read: {error}") from error
+    except (ValueError, NotImplementedError, struct.error) as error:
+        text = f"has a program that JAX {jax.__version__} cannot read: {error}; export it again"
+        raise ContentError(text) from error
     count = exported.in_avals[-1].shape[0]
     return Program(jax.jit(exported.call), count if isinstance(count, int) else None)
 
