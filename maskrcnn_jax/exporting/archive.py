@@ -46,7 +46,7 @@ def write_archive(
     with replaced(path) as file, zipfile.ZipFile(file, "w") as archive:
         write_entry(archive, DESCRIPTION, description.encode())
         for size, program in programs.items():
-            write_entry(archive, program_name(size), program.serialize())
+            write_entry(archive, program_name(size), bytes(program.serialize()))
         with archive.open(zipfile.ZipInfo(WEIGHTS), "w", force_zip64=True) as entry:
             npz.write(entry, arrays, metadata={})
 

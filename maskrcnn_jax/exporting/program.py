@@ -30,7 +30,8 @@ Program: TypeAlias = Callable[[Weights, UInt8[Array, "b h w 3"]], dict[str, Arra
 
 def flat_weights(variables: Mapping[str, Any]) -> Weights:
     """The variables of a model, as the exported program takes them."""
-    return flax.traverse_util.flatten_dict(dict(variables), sep="/")
+    weights: Any = flax.traverse_util.flatten_dict(dict(variables), sep="/")
+    return weights
 
 
 def detection_program(

@@ -43,9 +43,10 @@ def _bilinear(images: UInt8[Array, "b h w 3"], size: Size) -> UInt8[Array, "b y 
     """In integers. The 19 bits of a row are cut to 15, those of the result to 10, then rounded."""
     y, x = (_bilinear_taps(*sides) for sides in zip(images.shape[1:3], size, strict=True))
     pixels = images.astype(jnp.int32)
-    rows = sum(pixels[:, :, x.index[:, t]] * x.weight[:, t, None] for t in (0, 1)) >> 4
-    sums = sum(rows[:, y.index[:, t]] * y.weight[:, t, None, None] >> 16 for t in (0, 1))
-    return (sums + 2 >> 2).astype(jnp.uint8)
+    left, right = (pixels[:, :, x.index[:, t]] * x.weight[:, t, None] for t in (0, 1))
+    rows = left + right >> 4
+    above, below = (rows[:, y.index[:, t]] * y.weight[:, t, None, None] >> 16 for t in (0, 1))
+    return (above + below + 2 >> 2).astype(jnp.uint8)
 
 
 def _mean_of_areas(images: UInt8[Array, "b h w 3"], size: Size) -> UInt8[Array, "b y x 3"]:
