@@ -3,7 +3,8 @@
 python export.py --workdir DIR --sizes HEIGHT WIDTH [HEIGHT WIDTH ...] --out FILE
 python export.py --init.checkpoint WEIGHTS [--preset NAME] --sizes ... --out FILE
 
-The file takes images of these sizes and gives what predict.py finds in them: docs/export.md.
+The file takes images of these sizes and gives what predict.py finds in them: docs/export.md. One
+whose name ends in .onnx is an ONNX model, for one size and a fixed number of images.
 """
 
 import dataclasses
@@ -27,6 +28,7 @@ from maskrcnn_jax.data.sizes import Size
 from maskrcnn_jax.detectors import AnyDetectorConfig
 from maskrcnn_jax.errors import InputError, exits_on_input_error
 from maskrcnn_jax.exporting.archive import write_archive
+from maskrcnn_jax.exporting.onnx_file import ONNX_SUFFIX, write_onnx
 from maskrcnn_jax.exporting.original_frame import MaskForm
 from maskrcnn_jax.exporting.program import detection_program, export_program, flat_weights
 from maskrcnn_jax.training.checkpoint import Run, load_trained
@@ -40,7 +42,7 @@ class RunArguments:
     out: Path
     # (height, width) of the images that it will be given; a program is written for each.
     sizes: tuple[Size, ...]
-    # How many images it takes at once; None: any number.
+    # How many images it takes at once; None: any number, or one of an ONNX file.
     batch_size: int | None = None
     # Masks of the whole image, or probabilities over each detection's frame, which are small.
     masks: MaskForm = "pasted"
@@ -101,28 +103,48 @@ def of_weights(
 
 
 def export(arguments: Arguments, run: Run, variables: dict[str, Any]) -> None:
-    """Lowers a program for each size, and writes them with the weights."""
-    weights, programs = flat_weights(variables), {}
-    for size in arguments.sizes:
-        program = detection_program(
+    """Writes a program for each size, and the weights."""
+    weights = flat_weights(variables)
+    programs = {
+        size: detection_program(
             run.config.model, run.config.input, image_size=size, mask_form=arguments.masks
         )
-        programs[size] = export_program(
-            program, weights, image_size=size, batch_size=arguments.batch_size
+        for size in arguments.sizes
+    }
+    if is_onnx(arguments):
+        [(size, program)] = programs.items()
+        write_onnx(
+            arguments.out,
+            program,
+            weights,
+            image_size=size,
+            batch_size=arguments.batch_size or 1,
+            categories=run.categories,
         )
-    write_archive(arguments.out, programs, weights, categories=run.categories)
-    megabytes = arguments.out.stat().st_size / 1e6
-    print(f"{len(programs)} programs and the weights, {megabytes:.1f} MB, are in {arguments.out}")
+    else:
+        exported = {
+            size: export_program(program, weights, image_size=size, batch_size=arguments.batch_size)
+            for size, program in programs.items()
+        }
+        write_archive(arguments.out, exported, weights, categories=run.categories)
+    print(f"written to {arguments.out}: {arguments.out.stat().st_size / 1e6:.1f} MB")
 
 
 def check(arguments: Arguments) -> None:
     """Refuses sizes and numbers that no image and no batch has."""
     if not arguments.sizes or min(side for size in arguments.sizes for side in size) < 1:
         raise InputError("--sizes must be one or more pairs HEIGHT WIDTH of positive numbers")
+    if is_onnx(arguments) and len({*arguments.sizes}) > 1:
+        raise InputError(f"{arguments.out}: an ONNX file is for one size; --sizes gives several")
     if arguments.batch_size is not None and arguments.batch_size < 1:
         raise InputError(f"--batch-size must be at least 1, not {arguments.batch_size}")
     if arguments.out.is_dir():
         raise InputError(f"--out {arguments.out} is a folder; name a file in it")
+
+
+def is_onnx(arguments: Arguments) -> bool:
+    """Whether the name of the file asks for ONNX."""
+    return arguments.out.suffix == ONNX_SUFFIX
 
 
 @exits_on_input_error

@@ -45,7 +45,13 @@ def variables_of(model: Any) -> dict[str, Any]:
     return tiny.variables_like(functools.partial(initial_variables, model.build(), seed=0))
 
 
-def predicted(model: Any, variables: dict[str, Any], image: np.ndarray) -> ImageDetections:
+def predicted(
+    model: Any,
+    variables: dict[str, Any],
+    image: np.ndarray,
+    *,
+    compiler_options: dict[str, Any] | None = None,
+) -> ImageDetections:
     """As predict.py does it: resized and pasted on the host, the network compiled alone."""
     resized, padded = sizes_in_network(INPUT, image.shape[:2])
     mesh = data_mesh()
@@ -60,15 +66,11 @@ def predicted(model: Any, variables: dict[str, Any], image: np.ndarray) -> Image
         boxes=nothing, labels=nothing, masks=nothing, mask_frames=nothing, valid=nothing
     )
     batch = shard_batch(Batch(**arrays, ground_truth=truth), mesh)
-    found = jax.device_get(_predict_step(model)(replicate(variables, mesh), batch))
+    step = jax.jit(make_predict_step(model.build(), mesh), compiler_options=compiler_options)
+    found = jax.device_get(step(replicate(variables, mesh), batch))
     return in_original_frame(
         jax.tree.map(lambda x: x[0], found),
         resized=resized,
         original=image.shape[:2],
         paste=model.paste,
     )
-
-
-@functools.cache
-def _predict_step(model: Any) -> Any:
-    return make_predict_step(model.build(), data_mesh())

@@ -73,7 +73,7 @@ def test_it_runs_with_jax_alone_and_finds_what_predict_finds(
         *("--out", tmp_path / "shapes.zip"),
     )
     assert result.returncode == 0, result.stderr
-    assert f"are in {tmp_path / 'shapes.zip'}" in result.stdout
+    assert f"written to {tmp_path / 'shapes.zip'}" in result.stdout
 
     code = code_of_the_docs().replace("128x128", f"{SIZE[0]}x{SIZE[1]}")
     np.save(tmp_path / "images.npy", images[:1])
