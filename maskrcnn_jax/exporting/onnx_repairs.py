@@ -5,19 +5,24 @@ choices between bools, and pooling with a window of four sides, two of which are
 """
 
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
-import onnx  # type: ignore  # an extra
-from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper  # type: ignore
+if TYPE_CHECKING:
+    from onnx import GraphProto, ModelProto, NodeProto  # type: ignore  # an extra
 
 
-def repaired(model: ModelProto) -> ModelProto:
+def repaired(model: "ModelProto") -> "ModelProto":
     """The same model, but for such nodes, wherever in its loops they are."""
+    import onnx  # type: ignore
+
     _repair(model.graph, onnx.shape_inference.infer_shapes(model).graph, types={})
     return model
 
 
-def _repair(graph: GraphProto, inferred: GraphProto, *, types: Mapping[str, int]) -> None:
+def _repair(graph: "GraphProto", inferred: "GraphProto", *, types: Mapping[str, int]) -> None:
     """``inferred`` is the same graph with the types of all its values; ``types`` those around."""
+    from onnx import TensorProto  # type: ignore
+
     types = {**types, **_element_types(inferred)}
     nodes = []
     for node, with_types in zip(graph.node, inferred.node, strict=True):
@@ -34,14 +39,16 @@ def _repair(graph: GraphProto, inferred: GraphProto, *, types: Mapping[str, int]
     graph.node.extend(nodes)
 
 
-def _element_types(graph: GraphProto) -> dict[str, int]:
+def _element_types(graph: "GraphProto") -> dict[str, int]:
     values = (*graph.value_info, *graph.input, *graph.output)
     types = {value.name: value.type.tensor_type.elem_type for value in values}
     return types | {tensor.name: tensor.data_type for tensor in graph.initializer}
 
 
-def _choice_of_bools(node: NodeProto) -> Iterable[NodeProto]:
+def _choice_of_bools(node: "NodeProto") -> Iterable["NodeProto"]:
     """(c and x) or (not c and y)."""
+    from onnx import helper  # type: ignore
+
     (condition, x, y), [output] = node.input, node.output
     return (
         helper.make_node("And", [condition, x], [f"{output}/then"]),
@@ -51,8 +58,10 @@ def _choice_of_bools(node: NodeProto) -> Iterable[NodeProto]:
     )
 
 
-def _pooling_of_maps(node: NodeProto) -> Iterable[NodeProto]:
+def _pooling_of_maps(node: "NodeProto") -> Iterable["NodeProto"]:
     """From [1, 1, b, h, w, c], of which the window covers h and w, by way of [b, c, h, w]."""
+    from onnx import helper  # type: ignore
+
     given, [x], [output] = _attributes(node), node.input, node.output
     pads = given.get("pads", [0] * 8)
     window = {
@@ -72,5 +81,5 @@ def _pooling_of_maps(node: NodeProto) -> Iterable[NodeProto]:
     )
 
 
-def _attributes(node: NodeProto) -> dict[str, list]:
+def _attributes(node: "NodeProto") -> dict[str, list]:
     return {attribute.name: list(attribute.ints) for attribute in node.attribute}

@@ -7,6 +7,7 @@ import pytest
 
 from maskrcnn_jax.errors import InputError
 from maskrcnn_jax.exporting.onnx_file import write_onnx
+from maskrcnn_jax.exporting.onnx_repairs import repaired
 
 
 def test_without_the_converter_the_message_says_what_to_install(monkeypatch, tmp_path):
@@ -24,7 +25,6 @@ def test_without_the_converter_the_message_says_what_to_install(monkeypatch, tmp
 def test_bools_are_chosen_and_maps_are_pooled_as_before(tmp_path):
     onnx = pytest.importorskip("onnx")
     reference = pytest.importorskip("onnx.reference")
-    from maskrcnn_jax.exporting.onnx_repairs import repaired
 
     text = """
         <ir_version: 10, opset_import: ["": 21]>
