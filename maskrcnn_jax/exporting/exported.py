@@ -81,6 +81,8 @@ class ExportedDetector:
         """The outputs, which ``docs/export.md`` lists, for uint8 [b, height, width, 3]."""
         program, count = self.programs[images.shape[1], images.shape[2]], len(images)
         missing = 0 if program.num_images is None else program.num_images - count
+        if missing < 0:
+            raise InputError(f"{count} images are more than the {program.num_images} it takes")
         filled = np.pad(images, ((0, missing), (0, 0), (0, 0), (0, 0)))
         outputs = jax.device_get(program.run(self.weights, filled))
         return {name: x[:count] for name, x in outputs.items()}

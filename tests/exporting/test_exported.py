@@ -66,6 +66,8 @@ def test_the_description_says_what_is_in_it(file):
 def test_an_image_of_another_size_is_refused(detector):
     with pytest.raises(InputError, match=r"the image is 48x60 .* for 48x61: .* --sizes 48 60"):
         detector(np.zeros((48, 60, 3), np.uint8))
+    with pytest.raises(InputError, match="3 images are more than the 2 it takes"):
+        detector.run(images(3))
     with pytest.raises(InputError, match=r"none\.png"):
         detector("none.png")
 
