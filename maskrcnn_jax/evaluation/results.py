@@ -79,14 +79,17 @@ def in_original_frame(
     """Takes the detections of one image (no batch axis) back to the image as it was in its file.
 
     ``resized`` is the (height, width) of the real pixels that the network saw, ``original`` that of
-    the file. Each axis is scaled by its own exact ratio, then boxes are clipped to the image and
-    those left without area dropped (Detectron2, modeling/postprocessing.py); masks are pasted into
-    their frames, or those in ``whole_pixels``. Invalid entries disappear here.
+    the file. Each axis is scaled by its own ratio, then boxes are clipped to the image and those
+    left without area dropped (Detectron2, modeling/postprocessing.py); masks are pasted into their
+    frames, or those in ``whole_pixels``. Invalid entries disappear here. All in the precision of
+    the boxes: ``exporting.original_frame`` does the same on a device, and gets the same bits.
     """
     (height, width), (resized_height, resized_width) = original, resized
     height, width = int(height), int(width)
+    boxes = np.asarray(detections.boxes)
     scale = np.tile([width / int(resized_width), height / int(resized_height)], 2)
-    boxes = np.clip(np.asarray(detections.boxes) * scale, 0, [width, height, width, height])
+    scale = scale.astype(boxes.dtype)
+    boxes = np.clip(boxes * scale, 0, np.array([width, height, width, height], boxes.dtype))
     has_area = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
     kept = np.flatnonzero(np.asarray(detections.valid) & has_area)
     masks, frames = np.asarray(detections.masks), np.asarray(detections.mask_frames) * scale
@@ -113,8 +116,9 @@ def in_whole_pixels(mask: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, np.n
     The box grows with the mask and its corners are cut towards zero; the last pixel is counted in
     (torchvision, roi_heads.py: ``paste_masks_in_image``).
     """
+    sides = np.array(mask.shape[::-1])
     centre, half = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]) / 2
-    half = half * (np.array(mask.shape[::-1]) + 2) / np.array(mask.shape[::-1])
+    half = half * ((sides + 2) / sides).astype(box.dtype)
     low, high = np.trunc(centre - half), np.trunc(centre + half)
     return np.pad(mask, 1), np.concatenate([low, np.maximum(high, low) + 1])
 

@@ -13,8 +13,7 @@ import pycocotools.mask
 
 from maskrcnn_jax.data.records import Segmentation
 from maskrcnn_jax.data.segmentation import as_rle, rle_counts
-
-MASK_THRESHOLD = 0.5
+from maskrcnn_jax.ops.paste import MASK_THRESHOLD
 
 _coco: Any = pycocotools.mask  # its published types do not know text
 
@@ -22,22 +21,27 @@ _coco: Any = pycocotools.mask  # its published types do not know text
 def encode_pasted(mask: np.ndarray, box: np.ndarray, *, height: int, width: int) -> dict:
     """RLE of ``mask`` [k, l] stretched over ``box`` (XYXY) in an image of (height, width).
 
-    Equals thresholding ``ops.paste.paste_masks``, but only the pixels under the box are computed:
-    further out the result is below ``MASK_THRESHOLD`` for every mask of probabilities. That, and
-    no canvas, makes it several times faster on the host, and independent of the image's size.
+    Equals ``ops.paste.covered_pixels`` to the last bit, but only the pixels under the box are
+    computed: further out the result is below ``MASK_THRESHOLD`` for every mask of probabilities.
+    That, and no canvas, makes it several times faster on the host, and independent of the image's
+    size.
     """
-    x1, y1, x2, y2 = (float(side) for side in box)
+    x1, y1, x2, y2 = box
     rows, columns = _pixels_under(y1, y2, height), _pixels_under(x1, x2, width)
-    cells = np.arange(max(mask.shape), dtype=mask.dtype)
-    vertical = _bilinear_weights(y1, y2, cells=cells[: mask.shape[0]], pixels=rows)
-    horizontal = _bilinear_weights(x1, x2, cells=cells[: mask.shape[1]], pixels=columns)
-    inside = horizontal @ mask.T @ vertical.T >= MASK_THRESHOLD  # [columns, rows]
+    stretched = _stretched(mask.T, x1, x2, pixels=columns)  # [columns, k]
+    inside = _stretched(stretched.T, y1, y2, pixels=rows) >= MASK_THRESHOLD  # [rows, columns]
     strip = np.zeros(len(columns) * height + 2, bool)  # one zero before and one after
-    strip[1:-1].reshape(len(columns), height)[:, rows.start : rows.stop] = inside
+    strip[1:-1].reshape(len(columns), height)[:, rows.start : rows.stop] = inside.T
     changes = np.flatnonzero(strip[1:] != strip[:-1]) + columns.start * height
     changes = changes[changes < height * width]
     counts = np.diff(changes, prepend=0, append=height * width).tolist()
     return compressed({"size": [height, width], "counts": counts}, height=height, width=width)
+
+
+def encode(mask: np.ndarray) -> dict:
+    """Compressed RLE of a mask, bool [h, w]."""
+    encoded = _coco.encode(np.asfortranarray(mask, np.uint8))
+    return {"size": list(mask.shape), "counts": encoded["counts"].decode("ascii")}
 
 
 def compressed(segmentation: Segmentation, *, height: int, width: int) -> dict:
@@ -121,8 +125,17 @@ def _pixels_under(low: float, high: float, size: int) -> range:
     return range(first, max(first, min(math.ceil(high), size)))
 
 
-def _bilinear_weights(low: float, high: float, *, cells: np.ndarray, pixels: range) -> np.ndarray:
-    """[pixels, cells]: what each cell between low and high gives to the pixels' centres."""
-    centres = np.arange(pixels.start, pixels.stop) + 0.5
-    position = (centres - low) * (len(cells) / (high - low)) - 0.5
-    return np.maximum(0, 1 - np.abs(position.astype(cells.dtype)[:, None] - cells))
+def _stretched(mask: np.ndarray, low: np.floating, high: np.floating, pixels: range) -> np.ndarray:
+    """[pixels, l]: the rows of a mask [k, l], spread between low and high, at pixels' centres.
+
+    Between two rows it is interpolated, and beyond the first and the last one are zeros. In the
+    precision of low and high, in the steps of ``ops.paste``.
+    """
+    half = np.float32(0.5)
+    centres = np.arange(pixels.start, pixels.stop, dtype=low.dtype) + half
+    position = np.clip((centres - low) * (len(mask) / (high - low)) - half, -1, len(mask))
+    first = np.floor(position)
+    above = (position - first).astype(mask.dtype)[:, None]
+    index = first.astype(np.int32) + 1
+    padded = np.pad(mask, ((1, 2), (0, 0)))
+    return padded[index] * (1 - above) + padded[index + 1] * above

@@ -63,15 +63,20 @@ def nms(
         ).any(axis=0)
         better = jnp.triu(_suppresses(boxes, labels, chosen, chosen, iou_threshold), k=1)
         keep = _settle(alive, better)
-        slot = jnp.where(keep, num_kept + jnp.cumsum(keep) - 1, num_outputs)
-        kept = kept.at[slot].set(chosen, mode="drop")
+        best_first = jnp.argsort(~keep, stable=True)  # those that are kept
+        new = chosen[best_first[jnp.clip(jnp.arange(num_outputs) - num_kept, 0, block - 1)]]
+        kept = jnp.where(is_kept, kept, new)
         return start + block, kept, jnp.minimum(num_kept + keep.sum(), num_outputs)
 
     zero = jnp.zeros((), num_valid.dtype)
     state = (zero, jnp.zeros(num_outputs, order.dtype), zero)
     _, kept, num_kept = jax.lax.while_loop(more_to_do, next_block, state)
     is_kept = jnp.arange(num_outputs) < num_kept
-    return Kept(indices=kept, scores=jnp.where(is_kept, scores[kept], 0), valid=is_kept)
+    return Kept(
+        indices=jnp.where(is_kept, kept, 0),
+        scores=jnp.where(is_kept, scores[kept], 0),
+        valid=is_kept,
+    )
 
 
 def _suppresses(boxes: Array, labels: Array, a: Array, b: Array, iou_threshold: float) -> Array:

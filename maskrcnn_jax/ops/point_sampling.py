@@ -7,6 +7,8 @@ less certain a point is, the nearer to 0 is its logit.
 Shapes: n RoIs, p points of a RoI, l pixels of all maps together, c channels, k s sides of a mask.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -62,11 +64,14 @@ def in_boxes(points: Float[Array, "n p 2"], boxes: Float[Array, "n 4"]) -> Float
     return origin + points * (end - origin)
 
 
-def regular_grid(num_rois: int, side: int) -> Float[Array, "n p 2"]:
-    """Centres of ``side`` x ``side`` cells, row by row: the same relative points for each RoI."""
+def regular_grid(num_rois: Any, side: int) -> Float[Array, "n p 2"]:
+    """Centres of ``side`` x ``side`` cells, row by row: the same relative points for each RoI.
+
+    The number of RoIs may be a symbol, in a program that is exported for any number of images.
+    """
     centres = (np.arange(side) + 0.5) / side
-    points = np.stack(np.meshgrid(centres, centres), -1).reshape(1, -1, 2)
-    return jnp.asarray(points.repeat(num_rois, axis=0), jnp.result_type(float))
+    points = np.stack(np.meshgrid(centres, centres), -1).reshape(-1, 2)
+    return jnp.broadcast_to(points.astype(jnp.result_type(float)), (num_rois, *points.shape))
 
 
 def cell_centres(

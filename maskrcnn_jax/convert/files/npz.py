@@ -4,7 +4,7 @@ import ast
 import io
 import zipfile
 from collections.abc import Mapping
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import numpy as np
 
@@ -41,7 +41,7 @@ def read(archive: Archive) -> tuple[dict[str, np.ndarray], dict[str, str]]:
 
 
 def write(
-    file: BinaryIO, tensors: Mapping[str, np.ndarray], *, metadata: Mapping[str, str]
+    file: IO[bytes], tensors: Mapping[str, np.ndarray], *, metadata: Mapping[str, str]
 ) -> None:
     """Writes an npz without compression, which would gain a tenth at best."""
     arrays = dict(tensors)

@@ -161,7 +161,7 @@ class PointRendMaskHead(nn.Module):
 
     def _coarse_logits(self, view: "View") -> Float[Array, "n k k q"]:
         side = 2 * self.config.coarse.side
-        x = view.at(regular_grid(len(view.boxes), side))
+        x = view.at(regular_grid(view.boxes.shape[0], side))
         return self.coarse(x.reshape(-1, side, side, x.shape[-1]))
 
     def _point_logits(

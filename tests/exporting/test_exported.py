@@ -1,0 +1,111 @@
+import json
+import zipfile
+
+import cv2
+import numpy as np
+import pytest
+
+from maskrcnn_jax.data.records import Category
+from maskrcnn_jax.errors import InputError
+from maskrcnn_jax.evaluation import rle
+from maskrcnn_jax.exporting.archive import write_archive
+from maskrcnn_jax.exporting.exported import is_exported, load_exported
+from maskrcnn_jax.exporting.program import detection_program, export_program, flat_weights
+from tests import tiny
+from tests.exporting import tiny_export
+from tests.exporting.tiny_export import IMAGE_SIZE, INPUT, images
+
+CATEGORIES = tuple(Category(id=10 * i, name=name) for i, name in enumerate("abc", start=1))
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory):
+    """Two images at a time, masks as crops."""
+    path = tmp_path_factory.mktemp("exported") / "tiny.zip"
+    weights = flat_weights(tiny_export.variables_of(tiny.tiny_config()))
+    program = detection_program(tiny.tiny_config(), INPUT, image_size=IMAGE_SIZE, mask_form="crops")
+    exported = export_program(program, weights, image_size=IMAGE_SIZE, batch_size=2)
+    write_archive(path, {IMAGE_SIZE: exported}, weights, categories=CATEGORIES)
+    return path
+
+
+@pytest.fixture(scope="module")
+def detector(file):
+    return load_exported(file)
+
+
+def test_it_is_a_detector_like_others(file, detector, tmp_path):
+    assert is_exported(file)
+    assert detector.categories == ("a", "b", "c")
+    [image] = images(1)
+    found = detector(image)
+    outputs = {name: x[0] for name, x in detector.run(image[None]).items()}
+    kept = outputs["valid"]
+    assert len(found) == kept.sum() > 0
+    np.testing.assert_array_equal(found.boxes, outputs["boxes"][kept])
+    np.testing.assert_array_equal(found.labels, outputs["classes"][kept])
+    masks = np.stack([rle.decode(segmentation) for segmentation in found.segmentations])
+    assert masks.shape == (len(found), *IMAGE_SIZE)
+    assert masks.any()
+    cv2.imwrite(str(tmp_path / "image.png"), image[..., ::-1])
+    from_file = detector(tmp_path / "image.png")
+    np.testing.assert_array_equal(from_file.boxes, found.boxes)
+    assert from_file.segmentations == found.segmentations
+
+
+def test_the_description_says_what_is_in_it(file):
+    with zipfile.ZipFile(file) as archive:
+        assert archive.testzip() is None
+        description = json.loads(archive.read("detector.json"))
+    [program] = description["programs"]
+    assert program["images"] == "uint8[2, 48, 61, 3]"
+    assert program["outputs"]["masks"] == "float32[2, 10, 28, 28]"
+    assert description["categories"][1] == {"id": 20, "name": "b"}
+
+
+def test_an_image_of_another_size_is_refused(detector):
+    with pytest.raises(InputError, match=r"the image is 48x60 .* for 48x61: .* --sizes 48 60"):
+        detector(np.zeros((48, 60, 3), np.uint8))
+    with pytest.raises(InputError, match="3 images are more than the 2 it takes"):
+        detector.run(images(3))
+    with pytest.raises(InputError, match=r"none\.png"):
+        detector("none.png")
+
+
+def changed(file, path, **entries):
+    """A copy in which entries (by the begin of their names) are others, or missing (None)."""
+    with zipfile.ZipFile(file) as old, zipfile.ZipFile(path, "w") as new:
+        for name in old.namelist():
+            content = entries.get(name.split(".")[0].split("/")[0], old.read(name))
+            if content is not None:
+                new.writestr(name, content)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("entries", "message"),
+    [
+        ({"detector": None}, "has no entry 'detector.json'"),
+        ({"weights": None}, "has no entry 'weights.npz'"),
+        ({"programs": None}, "has no entry 'programs/48x61.jax'"),
+        ({"programs": b"nonsense"}, "has a program that JAX .* cannot read"),
+        ({"detector": b"{"}, "not valid JSON"),
+        ({"detector": b"[]"}, "is no maskrcnn_jax detector, version 1"),
+        ({"detector": b'{"format": "maskrcnn_jax detector, version 2"}'}, "export it again"),
+        ({"detector": b'{"format": "maskrcnn_jax detector, version 1"}'}, "'categories'"),
+        ({"weights": b"nonsense"}, "damaged zip file"),
+    ],
+)
+def test_broken_files_are_named(file, tmp_path, entries, message):
+    path = changed(file, tmp_path / "broken.zip", **entries)
+    with pytest.raises(InputError, match=message) as error:
+        load_exported(path)
+    assert str(path) in str(error.value)
+
+
+def test_other_files_are_no_exported_ones(tmp_path):
+    (tmp_path / "text").write_text("text")
+    with zipfile.ZipFile(tmp_path / "other.zip", "w") as archive:
+        archive.writestr("a", "b")
+    for name in ("text", "other.zip", "none", "."):
+        assert not is_exported(tmp_path / name)
