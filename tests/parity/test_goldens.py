@@ -21,7 +21,6 @@ def differences(folder, name, preset):
         ("detectron2_mask_rcnn_R_50_FPN_3x_train", "detectron2_r50_fpn_3x"),
         ("mmdet_mask_rcnn_r50_fpn_1x", "mmdetection_r50_fpn_1x"),
         ("mmdet_ms_rcnn_r50_caffe_fpn_1x", "mmdetection_ms_rcnn_r50_caffe_fpn_1x"),
-        ("mmdet_htc_r50_fpn_1x", "mmdetection_htc_r50_fpn_1x"),
         ("mmdet_solov2_r50_fpn_1x", "mmdetection_solov2_r50_fpn_1x"),
         ("detectron2_pointrend_R_50_FPN_3x", "detectron2_point_rend_r50_fpn_3x"),
     ],

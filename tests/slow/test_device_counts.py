@@ -39,6 +39,9 @@ def test_training_is_the_same(name):
         print(f"{case}: {worst:.1e}, {outcome['temporary bytes'] / 2**20:.0f} MiB")
         if not case.shard_state:
             assert outcome["collectives"] == {"all-reduce"}
+        if case.micro_batches == 8:
+            assert outcome["temporary bytes"] < 0.25 * found[0]["temporary bytes"]
+            assert outcome["reused bytes"] >= outcome["state bytes"][0]
 
 
 def test_predictions_are_the_same():

@@ -1,4 +1,4 @@
-"""What the division of a batch must not change; all divisions there are: tests/slow."""
+"""What the division of a batch must not change; all divisions, and micro-batches: tests/slow."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,6 @@ import pytest
 from tests.training.invariance import Case, assert_close, outcomes
 
 WHOLE = Case()
-PARTS = Case(micro_batches=8)
 DIVIDED = Case(devices=8, shard_state=True)
 PREDICTED = Case(predicts=True, x64=False)
 PREDICTED_ALONE = Case(predicts=True, x64=False, devices=8)  # one image on each device
@@ -14,18 +13,13 @@ PREDICTED_ALONE = Case(predicts=True, x64=False, devices=8)  # one image on each
 
 @pytest.fixture(scope="module")
 def found():
-    cases = [WHOLE, PARTS, DIVIDED, PREDICTED, PREDICTED_ALONE]
+    cases = [WHOLE, DIVIDED, PREDICTED, PREDICTED_ALONE]
     return dict(zip(cases, outcomes(cases), strict=True))
 
 
-@pytest.mark.parametrize("case", [PARTS, DIVIDED], ids=["parts", "divided"])
-def test_micro_batches_devices_and_a_divided_state_change_nothing_but_rounding(found, case):
+def test_devices_and_a_divided_state_change_nothing_but_rounding(found):
     """Random choices, clipping by the gradient's norm, momentum and average included."""
-    assert_close(found[case]["numbers"], found[WHOLE]["numbers"], tolerance=1e-12)
-
-
-def test_micro_batches_need_less_memory(found):
-    assert found[PARTS]["temporary bytes"] < 0.25 * found[WHOLE]["temporary bytes"]
+    assert_close(found[DIVIDED]["numbers"], found[WHOLE]["numbers"], tolerance=1e-12)
 
 
 def test_every_device_holds_its_part_of_a_divided_state(found):
@@ -35,7 +29,7 @@ def test_every_device_holds_its_part_of_a_divided_state(found):
     assert whole / 8 <= parts[0] < whole / 7
 
 
-@pytest.mark.parametrize("case", [WHOLE, PARTS, DIVIDED], ids=["whole", "parts", "divided"])
+@pytest.mark.parametrize("case", [WHOLE, DIVIDED], ids=["whole", "divided"])
 def test_the_memory_of_the_old_state_is_reused(found, case):
     assert found[case]["reused bytes"] >= found[case]["state bytes"][0]
 
