@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -19,22 +19,26 @@ _NUM_CLASSES = 90
 _MASK_SIZE = 112
 
 
+class Program(NamedTuple):
+    """A function of arrays, to be compiled, and what it is given."""
+
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+
+
 def predict(*, size: Size, batch_size: int, precision: str) -> Callable[[], Any]:
     """From images on the host to masks in the image."""
-    config = _model(precision=precision)
-    predict_step = jax.jit(
-        lambda variables, batch: config.build().apply(variables, batch, method="predict")
-    )
-    variables, batch = _variables(), _batch(size, batch_size=batch_size, num_objects=0)
+    program = prediction(size=size, batch_size=batch_size, precision=precision)
+    compiled = jax.jit(program.function)
 
     def run() -> Any:
-        detections = jax.device_get(predict_step(variables, batch))
+        detections = jax.device_get(compiled(*program.arguments))
         return [
             in_original_frame(
                 jax.tree.map(lambda x, row=row: x[row], detections),
                 resized=size,
                 original=size,
-                paste=config.paste,
+                paste=_model().paste,
             )
             for row in range(batch_size)
         ]
@@ -42,29 +46,45 @@ def predict(*, size: Size, batch_size: int, precision: str) -> Callable[[], Any]
     return run
 
 
-def gradients(
-    *, size: Size, batch_size: int, num_rois: int, num_objects: int, precision: str
-) -> Callable[[], Any]:
-    """Losses and the gradients of all trained parameters."""
-    config = _model(precision=precision, num_rois=num_rois)
-    params, constants = split(_variables(), config.frozen_modules())
-    batch = _batch(size, batch_size=batch_size, num_objects=num_objects)
+def gradients(**options: Any) -> Callable[[], Any]:
+    """Losses and the gradients of all trained parameters; options as of ``training``."""
+    program = training(**options)
+    compiled = jax.jit(program.function)
+    return lambda: jax.block_until_ready(compiled(*program.arguments))
 
-    @jax.jit
+
+def prediction(*, size: Size, batch_size: int, precision: str) -> Program:
+    """``(variables, batch) -> detections``."""
+    config = _model(precision=precision)
+
+    def detect(variables: Any, batch: Batch) -> Any:
+        return config.build().apply(variables, batch, method="predict")
+
+    return Program(detect, (_variables(), _batch(size, batch_size=batch_size, num_objects=0)))
+
+
+def training(
+    *, size: Size, batch_size: int, num_rois: int, num_objects: int, precision: str
+) -> Program:
+    """``(params, constants, batch) -> (loss, gradients)``."""
+    config = _model(precision=precision, num_rois=num_rois)
+
     def loss_and_gradients(params: Any, constants: Any, batch: Batch) -> Any:
         keys = jax.random.split(jax.random.key(0), batch_size)
 
-        def objective(params: Any) -> jax.Array:
+        def objective(params: Any) -> Any:
             variables = merge(params, constants)
             terms: Any = config.build().apply(variables, batch, keys, method="loss")
             return sum(term.mean for term in terms.values())
 
         return jax.value_and_grad(objective)(params)
 
-    return lambda: jax.block_until_ready(loss_and_gradients(params, constants, batch))
+    params, constants = split(_variables(), config.frozen_modules())
+    batch = _batch(size, batch_size=batch_size, num_objects=num_objects)
+    return Program(loss_and_gradients, (params, constants, batch))
 
 
-def _model(*, precision: str, num_rois: int = 512) -> Any:
+def _model(*, precision: str = "float32", num_rois: int = 512) -> Any:
     model: Any = torchvision.model(num_classes=_NUM_CLASSES)
     sampling = dataclasses.replace(model.roi.sampling, num_samples=num_rois)
     roi = dataclasses.replace(model.roi, sampling=sampling)
@@ -72,7 +92,7 @@ def _model(*, precision: str, num_rois: int = 512) -> Any:
 
 
 def _variables() -> Any:
-    seeded = seeded_variables(_model(precision="float32"))
+    seeded = seeded_variables(_model())
     return jax.device_put(jax.tree.map(lambda x: np.asarray(x, np.float32), seeded))
 
 
