@@ -35,7 +35,7 @@ def operation_seconds(run: Callable[[], Any], *, times: int) -> dict[str, float]
         spans = [_spans(line.events) for line in lines]
     total: dict[str, float] = defaultdict(float)
     for line in spans:
-        for operation, seconds in _own_seconds(line):
+        for operation, seconds in own_seconds(line):
             total[operation] += seconds / times
     return dict(total)
 
@@ -51,7 +51,7 @@ def _spans(events: Iterable[Any]) -> list[tuple[float, float, str]]:
     return sorted(found, key=lambda span: (span[0], -span[1]))
 
 
-def _own_seconds(spans: Iterable[tuple[float, float, str]]) -> list[tuple[str, float]]:
+def own_seconds(spans: Iterable[tuple[float, float, str]]) -> list[tuple[str, float]]:
     """What each takes without those that it contains."""
     own: list[tuple[str, float]] = []
     open_spans: list[tuple[float, int]] = []  # end, and place in ``own``
