@@ -67,6 +67,14 @@ def objects(count: int, size: Size, *, num_classes: int, seed: int = 0) -> dict[
     }
 
 
+def soft_masks(count: int, *, side: int = 28) -> np.ndarray:
+    """Probabilities float32 [count, side, side] of ellipses with soft borders, in their boxes."""
+    radii = np.random.default_rng(0).uniform(0.7, 1, (count, 2, 1))
+    cells = ((np.arange(side) + 0.5) / side * 2 - 1) / radii
+    distance = cells[:, 0, :, None] ** 2 + cells[:, 1, None, :] ** 2
+    return (1 / (1 + np.exp(8 * (distance - 1)))).astype(np.float32)
+
+
 def classified(
     num_rois: int, size: Size, *, num_classes: int, seed: int = 0
 ) -> tuple[np.ndarray, np.ndarray]:

@@ -79,7 +79,7 @@ def top_k(*, count: int, num_best: int) -> Callable[[], Any]:
 def paste(*, num_masks: int, size: Size) -> Callable[[], Any]:
     """Masks of 28 x 28 into an image, as run-length encodings. On the host."""
     boxes = inputs.regions(num_masks, size)
-    masks = inputs.scores(num_masks, 28, 28)
+    masks = inputs.soft_masks(num_masks)
     height, width = size
 
     def encode() -> list[dict]:
