@@ -49,7 +49,7 @@ def run(arguments: Arguments) -> None:
     start = time.perf_counter()
     once()
     whole = time.perf_counter() - start
-    names = operation_names(compiled.as_text())
+    names = operation_names(compiled.as_text() or "")
     seconds: dict[str, float] = defaultdict(float)
     for operation, value in operation_seconds(once, times=arguments.times).items():
         seconds[part_of(names.get(operation, ""))] += value
