@@ -3,11 +3,13 @@
 # make test-slow  what takes long: a training, 25 kills, all device counts (more than an hour)
 # make check   lint, format, types
 # make ablations  trains every variant on shapes, three times each (hours); goes on where it stopped
+# make walkthrough  a walk through the detector of the demo, with pictures: docs/walkthrough.md
+# make docs    the API reference, in build/docs
 # make parity  the numbers of torchvision, which it installs (6 GB, 2 minutes), and of the goldens
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-slow ablations parity check clean
+.PHONY: demo test test-slow ablations walkthrough docs parity check clean
 
 demo: .venv/installed
 	./demo.sh
@@ -21,6 +23,12 @@ test-slow: .venv/installed-test
 
 ablations: .venv/installed-test
 	$(BIN)/python -m benchmarks.ablations
+
+walkthrough: demo .venv/installed-test
+	OUT=docs/walkthrough $(BIN)/python -m examples.render examples/walkthrough.py docs/walkthrough.md
+
+docs: .venv/installed-docs
+	$(BIN)/python docs/api.py build/docs
 
 GOLDENS := ../shared/golden
 GOLDEN_CHECKS := \
@@ -67,6 +75,10 @@ check: .venv/installed-check
 
 .venv/installed-check: .venv/installed-test
 	$(BIN)/python -m pip install --quiet -e '.[check]'
+	touch $@
+
+.venv/installed-docs: .venv/installed-test
+	$(BIN)/python -m pip install --quiet -e '.[docs]'
 	touch $@
 
 # torchvision asks for the torch that belongs to it; git ignores the folder.

@@ -3,16 +3,17 @@
 python eval.py --workdir DIR [--split NAME]
 python eval.py --init.checkpoint WEIGHTS [--preset NAME] --data.root COCO
 python eval.py --results RESULTS.json --annotations GROUND_TRUTH.json
+
+With --report DIR each of them also writes a page to look at, DIR/index.html.
 """
 
 import dataclasses
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
-import jax
-import numpy as np
 import tyro
 from tqdm import tqdm
 
@@ -32,14 +33,17 @@ from maskrcnn_jax.detectors import AnyDetectorConfig
 from maskrcnn_jax.errors import InputError, exits_on_input_error
 from maskrcnn_jax.evaluation.coco import IOU_TYPES, CocoScores, IouType, evaluate
 from maskrcnn_jax.evaluation.ground_truth import read_truth, truth_of
-from maskrcnn_jax.evaluation.results import coco_records, in_original_frame
+from maskrcnn_jax.evaluation.lvis import MAX_DETECTIONS
+from maskrcnn_jax.evaluation.report import write_report
+from maskrcnn_jax.evaluation.report.pictures import images_in, images_of
+from maskrcnn_jax.evaluation.results import coco_records
 from maskrcnn_jax.evaluation.results_file import read_results, scorable_types
 from maskrcnn_jax.evaluation.tables import class_table, summary_table
 from maskrcnn_jax.experiment import check_num_classes
 from maskrcnn_jax.files import write_json
+from maskrcnn_jax.inference.options import TTAOptions
+from maskrcnn_jax.inference.predictor import Predictor
 from maskrcnn_jax.training.checkpoint import Run, load_trained
-from maskrcnn_jax.training.sharding import data_mesh, replicate, shard_batch
-from maskrcnn_jax.training.step import make_predict_step
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +55,9 @@ class RunArguments:
     split: str | None = None
     # Where to write; None: WORKDIR/eval/SPLIT.
     out: Path | None = None
+    # Folder for index.html, a page about the evaluation; None writes none.
+    report: Path | None = None
+    augmenting: Annotated[TTAOptions, tyro.conf.arg(name="")] = field(default_factory=TTAOptions)
     # As in training, unless given otherwise here.
     data: DatasetConfig
     input: InputConfig
@@ -66,6 +73,9 @@ class WeightsArguments:
     split: str | None = None
     # Folder for results.json and metrics.json; None writes nothing.
     out: Path | None = None
+    # Folder for index.html, a page about the evaluation; None writes none.
+    report: Path | None = None
+    augmenting: Annotated[TTAOptions, tyro.conf.arg(name="")] = field(default_factory=TTAOptions)
     model: AnyDetectorConfig
     data: DatasetConfig
     input: InputConfig
@@ -79,6 +89,10 @@ class FileArguments:
     annotations: Path
     # Folder for metrics.json; None writes nothing.
     out: Path | None = None
+    # Folder for index.html, a page about the evaluation; None writes none.
+    report: Path | None = None
+    # Folder in which the file names of the annotations start; only the page needs the images.
+    images: Path | None = None
 
 
 def evaluate_run(options: Sequence[str], workdir: Path) -> None:
@@ -95,7 +109,10 @@ def evaluate_run(options: Sequence[str], workdir: Path) -> None:
     dataset = arguments.data.build(split)
     check_same_categories(dataset, run, where=str(workdir))
     out = arguments.out or workdir / "eval" / split
-    evaluate_dataset(dataset, arguments.input, run.config.model, variables, out=out)
+    predictor = Predictor(
+        *(run.config.model, variables, arguments.input), augmentation=arguments.augmenting.chosen
+    )
+    evaluate_dataset(dataset, predictor, out=out, page=arguments.report, source=workdir)
 
 
 def evaluate_weights(options: Sequence[str], checkpoint: Path, preset: str | None) -> None:
@@ -118,7 +135,12 @@ def evaluate_weights(options: Sequence[str], checkpoint: Path, preset: str | Non
     for note in import_notes(weights, arguments.model):
         print(note)
     variables = load_detector(weights, arguments.model, init=arguments.init)
-    evaluate_dataset(dataset, arguments.input, arguments.model, variables, out=arguments.out)
+    predictor = Predictor(
+        *(arguments.model, variables, arguments.input), augmentation=arguments.augmenting.chosen
+    )
+    evaluate_dataset(
+        dataset, predictor, out=arguments.out, page=arguments.report, source=checkpoint
+    )
 
 
 def check_same_categories(dataset: Dataset, run: Run, *, where: str) -> None:
@@ -130,50 +152,50 @@ def check_same_categories(dataset: Dataset, run: Run, *, where: str) -> None:
 
 
 def evaluate_dataset(
-    dataset: Dataset,
-    config: InputConfig,
-    model: AnyDetectorConfig,
-    variables: dict,
-    *,
-    out: Path | None,
+    dataset: Dataset, predictor: Predictor, *, out: Path | None, page: Path | None, source: Path
 ) -> None:
-    """Predicts all images, prints the tables, and writes results and metrics."""
+    """Predicts all images, prints the tables, and writes results, metrics and a page.
+
+    ``source`` is where the weights come from, for the title of the page.
+    """
     if dropped := dropped_summary(dataset):
         print(dropped)
-    results = predict_dataset(dataset, config, model, variables)
+    model = predictor.model
+    if dataset.federation is not None and model.max_detections < MAX_DETECTIONS:
+        print(
+            f"LVIS counts {MAX_DETECTIONS} detections of an image; this model gives at most "
+            f"{model.max_detections} (docs/evaluation.md)"
+        )
+    results = predict_dataset(dataset, predictor)
     iou_types = IOU_TYPES if model.has_masks else ("bbox",)
-    scores = evaluate(truth_of(dataset), results, iou_types=iou_types)
+    truth = truth_of(dataset)
+    scores = evaluate(truth, results, iou_types=iou_types)
     if out is not None:
         write_json(out / "results.json", results)
     title = f"{dataset.name}, {dataset.split}: {len(dataset.images)} images"
-    report(scores, title=title, out=out)
+    publish(scores, title=title, out=out)
+    if page is not None:
+        title = f"{source} on {dataset.name}, {dataset.split}"
+        path = write_report(page, truth, results, scores, title=title, source=images_of(dataset))
+        print(f"page: {path}")
 
 
-def predict_dataset(
-    dataset: Dataset, config: InputConfig, model: AnyDetectorConfig, variables: dict
-) -> list[dict]:
+def predict_dataset(dataset: Dataset, predictor: Predictor) -> list[dict]:
     """COCO results for all images of a data set."""
-    mesh = data_mesh()
-    whole = -(-config.eval_batch_size // mesh.size) * mesh.size  # every device gets as many images
-    config = dataclasses.replace(config, eval_batch_size=whole)
-    predict = make_predict_step(model.build(), mesh)
-    variables = replicate(variables, mesh)
-    results, images = [], dataset.images
+    images = dataset.images
+    batch_size = predictor.batch_size(len(images))
+    config = dataclasses.replace(predictor.config, eval_batch_size=batch_size)
+    batches = eval_batches(dataset, config, predictor.augmentation)
+
+    def original_size(index: int) -> tuple[int, int]:
+        return images.heights[index], images.widths[index]
+
+    results = []
     with tqdm(total=len(images), unit="image", dynamic_ncols=True) as progress:
-        for batch in eval_batches(dataset, config):
-            detections = jax.device_get(predict(variables, shard_batch(batch, mesh)))
-            for row in np.flatnonzero(batch.valid):
-                index = batch.indices[row]
-                found = in_original_frame(
-                    jax.tree.map(lambda x, row=row: x[row], detections),
-                    resized=batch.sizes[row].tolist(),
-                    original=(images.heights[index], images.widths[index]),
-                    paste=model.paste,
-                )
-                results += coco_records(
-                    found, image_id=int(images.ids[index]), categories=dataset.categories
-                )
-            progress.update(int(batch.valid.sum()))
+        for index, found in predictor.predict(batches, original_size=original_size):
+            image_id = int(images.ids[index])
+            results += coco_records(found, image_id=image_id, categories=dataset.categories)
+            progress.update()
     return results
 
 
@@ -186,14 +208,22 @@ def evaluate_files(options: Sequence[str]) -> None:
         description=__doc__,
         default=FileArguments(results=tyro.MISSING, annotations=tyro.MISSING),
     )
+    page, folder = arguments.report, arguments.images
+    if folder is not None and page is None:
+        raise InputError("--images is for the page: give --report, too")
     truth = read_truth(arguments.annotations)
+    images = None if folder is None else images_in(folder, truth)
     results = read_results(arguments.results, truth)
     scores = evaluate(truth, results, iou_types=scorable_types(results))
     title = f"{arguments.results} against {arguments.annotations}"
-    report(scores, title=title, out=arguments.out)
+    publish(scores, title=title, out=arguments.out)
+    if page is not None:
+        title = f"{arguments.results.name} against {arguments.annotations.name}"
+        path = write_report(page, truth, results, scores, title=title, source=images)
+        print(f"page: {path}")
 
 
-def report(scores: dict[IouType, CocoScores], *, title: str, out: Path | None) -> None:
+def publish(scores: dict[IouType, CocoScores], *, title: str, out: Path | None) -> None:
     """Prints the tables and writes ``metrics.json``."""
     print(f"\n{title}\n\n{summary_table(scores)}\n\n{class_table(scores)}")
     if out is not None:
@@ -216,9 +246,8 @@ def main() -> None:
         evaluate_weights(options, checkpoint, preset)
     elif any(option.startswith(("--results", "--annotations")) for option in options):
         evaluate_files(options)
-    elif not options or {"-h", "--help"} & {*options}:
-        print(__doc__)
-        sys.exit(0 if options else 2)
+    elif not options or cli.help_topic(options) is not None:
+        cli.tell_usage(options, __doc__)
     else:
         raise InputError("give --workdir, --init.checkpoint, or --results with --annotations")
 

@@ -1,22 +1,28 @@
-"""Draws what a trained detector finds.
+"""Finds objects in images and videos, with a trained detector.
 
 python predict.py --workdir DIR IMAGE_OR_FOLDER ... --out DIR
-python predict.py --init.checkpoint WEIGHTS [--preset NAME] IMAGE_OR_FOLDER ... --out DIR
+python predict.py --workdir DIR VIDEO ... --out DIR
+python predict.py --workdir DIR --camera 0 --out DIR
+python predict.py --init.checkpoint WEIGHTS [--preset NAME] (any of these)
 
-Writes a picture for each image, and all detections as COCO results to ``results.json``.
+Writes a picture for each image, and all detections as COCO results to ``results.json``. The same
+command run again goes on after the last finished image. ``docs/prediction.md`` has the rest. For a
+video or camera it writes the video with identities drawn on it, COCO results and counts over time:
+``docs/video.md``.
+
+Exit status: 0 when all is done; 1 when some images could not be read, which are named; 2 for what
+the user can mend, told in a message; 130 after Ctrl-C, but 0 where it ends a camera.
 """
 
+import contextlib
 import dataclasses
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
-import cv2
-import jax
-import numpy as np
 import tyro
 from tqdm import tqdm
 
@@ -28,31 +34,34 @@ from maskrcnn_jax.convert.notes import import_notes
 from maskrcnn_jax.convert.recognise import recognise_experiment, recognise_run
 from maskrcnn_jax.convert.weights import read_weights
 from maskrcnn_jax.data.config import InputConfig
-from maskrcnn_jax.data.examples import filling_example, prediction_example
-from maskrcnn_jax.data.images import read_image
 from maskrcnn_jax.detectors import AnyDetectorConfig
 from maskrcnn_jax.errors import InputError, exits_on_input_error
-from maskrcnn_jax.evaluation.results import ImageDetections, coco_records, in_original_frame
-from maskrcnn_jax.evaluation.rle import DecodedMasks
-from maskrcnn_jax.files import write_bytes, write_json
+from maskrcnn_jax.evaluation.results import check_class_names, coco_records
+from maskrcnn_jax.evaluation.tables import count_table
+from maskrcnn_jax.inference.files import find_images, predict_files
+from maskrcnn_jax.inference.journal import Job, Journal, fingerprint
+from maskrcnn_jax.inference.options import OutputOptions, TTAOptions, VideoOptions
+from maskrcnn_jax.inference.outputs import check_outputs, write_outputs
+from maskrcnn_jax.inference.predictor import Predictor
+from maskrcnn_jax.inference.videos import Sources, check_video_outputs, find_sources, predict_video
 from maskrcnn_jax.training.checkpoint import Run, load_trained
-from maskrcnn_jax.training.sharding import data_mesh, replicate, shard_batch
-from maskrcnn_jax.training.step import make_predict_step
-from maskrcnn_jax.visualization import draw_detections
-
-_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunArguments:
     """Predicts with a run of train.py; its newest checkpoint is used."""
 
-    # Images, or folders of images.
+    # Images, or folders of images; or videos. Nothing with --camera.
     images: tyro.conf.Positional[tuple[Path, ...]]
+    # What train.py has written.
     workdir: Path
+    # Folder for all that is written.
     out: Path
-    # What scores less is neither drawn nor counted; results.json has everything.
-    min_score: float = 0.5
+    output: Annotated[OutputOptions, tyro.conf.arg(name="")] = field(default_factory=OutputOptions)
+    augmenting: Annotated[TTAOptions, tyro.conf.arg(name="")] = field(default_factory=TTAOptions)
+    video: Annotated[VideoOptions, tyro.conf.arg(name="")] = field(default_factory=VideoOptions)
+    # As in training, unless given otherwise here.
+    input: InputConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,8 +74,11 @@ class WeightsArguments:
     preset: str | None = None
     # Annotation file in COCO's format that names the categories; None: COCO's, or numbers.
     categories: Path | None = None
+    # Folder for all that is written.
     out: Path
-    min_score: float = 0.5
+    output: Annotated[OutputOptions, tyro.conf.arg(name="")] = field(default_factory=OutputOptions)
+    augmenting: Annotated[TTAOptions, tyro.conf.arg(name="")] = field(default_factory=TTAOptions)
+    video: Annotated[VideoOptions, tyro.conf.arg(name="")] = field(default_factory=VideoOptions)
     model: AnyDetectorConfig
     input: InputConfig
 
@@ -76,12 +88,15 @@ Arguments: TypeAlias = RunArguments | WeightsArguments
 
 def of_run(options: Sequence[str], workdir: Path) -> tuple[Arguments, Run, dict[str, Any]]:
     """What is asked for, and the detector of a run: config and categories, and variables."""
-    default = RunArguments(images=tyro.MISSING, workdir=workdir, out=tyro.MISSING)
+    run, variables = load_trained(workdir)
+    default = RunArguments(
+        images=tyro.MISSING, workdir=workdir, out=tyro.MISSING, input=run.config.input
+    )
     arguments = cli.parse(
         RunArguments, options, prog="predict.py", description=__doc__, default=default
     )
-    find_images(arguments.images)  # refuses before the weights are read
-    return arguments, *load_trained(workdir)
+    config = dataclasses.replace(run.config, input=arguments.input)
+    return arguments, dataclasses.replace(run, config=config), variables
 
 
 def of_weights(
@@ -104,85 +119,108 @@ def of_weights(
 
 
 def predict(arguments: Arguments, run: Run, variables: dict[str, Any]) -> None:
-    """Goes through the images one by one."""
-    paths = find_images(arguments.images)
-    config, categories = run.config, run.categories
-    mesh = data_mesh()
-    predict_step = make_predict_step(config.model.build(), mesh)
-    variables = replicate(variables, mesh)
-    names = [category.name for category in categories]
+    """Goes through the images that are not done yet, and sums up."""
+    # ---- what there is to do ---------------------------------------------------------------------
+    images, output = find_images(arguments.images, out=arguments.out), arguments.output
+    class_names = [category.name for category in run.categories]
+    check_class_names(output.classes, known=class_names)
+    check_outputs(output.save, images, has_masks=run.config.model.has_masks)
+    journal = Journal(arguments.out, job_of(arguments, run, variables))
+    names = {path: name for name, path in images.items()}
+    left = journal.left_of(names)
+    if len(left) < len(names):
+        print(f"going on: {len(names) - len(left)} of {len(names)} images are done")
 
-    records, total = [], Counter()
-    progress = tqdm(paths.items(), unit="image", dynamic_ncols=True)
-    for image_id, (name, path) in enumerate(progress, start=1):
-        image = read_image(path)
-        example = prediction_example(image, config.input, name=str(path), index=image_id)
-        padded_size = (example.images.shape[0], example.images.shape[1])
-        filling = [filling_example(padded_size=padded_size)] * (mesh.size - 1)
-        batch = jax.tree.map(lambda *leaves: np.stack(leaves), example, *filling)
-        detections = jax.device_get(predict_step(variables, shard_batch(batch, mesh)))
-        found = in_original_frame(
-            jax.tree.map(lambda x: x[0], detections),
-            resized=batch.sizes[0].tolist(),
-            original=image.shape[:2],
-            paste=config.model.paste,
+    # ---- the images, batch by batch --------------------------------------------------------------
+    predictor = predictor_of(arguments, run, variables)
+    unreadable: list[str] = []
+    with tqdm(total=len(left), unit="image", dynamic_ncols=True) as progress:
+
+        def pass_over(path: Path, error: Exception) -> None:
+            message = str(error)
+            unreadable.append(message if str(path) in message else f"{path}: {message}")
+            progress.update()
+
+        results = predict_files(
+            predictor, left, batch_size=predictor.batch_size(len(names)), on_error=pass_over
         )
-        for record in coco_records(found, image_id=image_id, categories=categories):
-            records.append(record | {"file_name": str(path)})
-        shown = np.flatnonzero(found.scores >= arguments.min_score)
-        save_picture(arguments.out / name, picture(image, found, shown, names))
-        counts = Counter(names[label] for label in found.labels[shown])
-        progress.write(f"{path}: {as_text(counts)}")
-        total += counts
-    write_json(arguments.out / "results.json", records)
-    print(f"{len(paths)} images: {as_text(total)}\nwritten to {arguments.out}")
+        for file, found in results:
+            shown = found.passing(min_score=output.min_score, classes=output.classes)
+            counts = Counter(found.select(shown).names)
+            write_outputs(
+                *(arguments.out, names[file.path], file.image, found),
+                shown=shown,
+                outputs=output.save,
+            )
+            records = coco_records(found, image_id=0, categories=run.categories)
+            journal.add(file.path, records, version=file.version, counts=counts)
+            progress.write(f"{file.path}: {as_text(counts)}")
+            progress.update()
+    sum_up(journal, list(names), unreadable=unreadable, out=arguments.out)
 
 
-def find_images(places: Sequence[Path]) -> dict[Path, Path]:
-    """The images at all places, by the name (relative path) that their pictures get."""
-    found: dict[Path, Path] = {}
-    for place in places:
-        if not place.exists():
-            raise InputError(f"{place}: there is no such image or folder")
-        images = [place]
-        if place.is_dir():
-            images = sorted(p for p in place.rglob("*") if p.suffix.lower() in _SUFFIXES)
-            if not images:
-                raise InputError(
-                    f"{place}: no images ({', '.join(sorted(_SUFFIXES))}) in this folder"
-                )
-        for path in images:
-            name = path.relative_to(place) if place.is_dir() else Path(path.name)
-            name = name.with_suffix(".png") if path.suffix.lower() != ".png" else name
-            if found.setdefault(name, path) != path:
-                raise InputError(f"{path} and {found[name]} would both become {name}; rename one")
-    return found
-
-
-def picture(
-    image: np.ndarray, found: ImageDetections, shown: np.ndarray, names: Sequence[str]
-) -> np.ndarray:
-    """The image with the chosen detections drawn on it."""
-    masks = None
-    if found.segmentations is not None:
-        masks = DecodedMasks([found.segmentations[index] for index in shown])
-    return draw_detections(
-        image,
-        boxes=found.boxes[shown],
-        labels=found.labels[shown],
-        scores=found.scores[shown],
-        masks=masks,
-        names=names,
+def job_of(arguments: Arguments, run: Run, variables: dict[str, Any]) -> Job:
+    """What another command must have in common with this one to go on with its results."""
+    return Job(
+        weights=fingerprint(variables),
+        model=run.config.model,
+        categories=run.categories,
+        eval_short_side=run.config.input.eval_short_side,
+        long_side=run.config.input.long_side,
+        padded_sizes=run.config.input.padded_sizes,
+        augmentation=arguments.augmenting.chosen,
+        output=arguments.output,
     )
 
 
-def save_picture(path: Path, image: np.ndarray) -> None:
-    """Writes RGB as PNG."""
-    _, encoded = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
-    write_bytes(path, encoded.tobytes())
+def sum_up(
+    journal: Journal, paths: Sequence[Path], *, unreadable: Sequence[str], out: Path
+) -> None:
+    """Writes results.json, and tells what was found and what could not be read."""
+    done = [path for path in paths if path in journal]
+    if not done:
+        raise InputError("\n".join(unreadable))
+    journal.write_results(paths)
+    print(f"\n{len(done)} images\n\n{count_table([journal.counts(path) for path in done])}\n")
+    print(f"written to {out}")
+    if unreadable:
+        print(f"\n{len(unreadable)} images could not be used:", *unreadable, sep="\n")
+        print("Mend or remove them, and run the same command again: the others are done.")
+        sys.exit(1)
+    journal.remove()
 
 
-def as_text(counts: Counter) -> str:
+def predict_videos(
+    arguments: Arguments, run: Run, variables: dict[str, Any], sources: Sources
+) -> None:
+    """Goes through videos, or looks at a camera, and tells what was seen."""
+    check_class_names(arguments.output.classes, known=[item.name for item in run.categories])
+    check_video_outputs(arguments.output.save)
+    predictor = predictor_of(arguments, run, variables)
+    for name, open_source in sources.items():
+        with contextlib.closing(open_source()) as video:
+            num_frames, objects = predict_video(
+                *(predictor, video, arguments.out / name),
+                categories=run.categories,
+                output=arguments.output,
+                options=arguments.video,
+            )
+        print(f"{video.name}: {num_frames} frames, different objects: {as_text(objects)}")
+        if video.is_stopped and arguments.video.camera is None:
+            sys.exit(130)
+    print(f"written to {arguments.out}")
+
+
+def predictor_of(arguments: Arguments, run: Run, variables: dict[str, Any]) -> Predictor:
+    """The detector on all devices."""
+    return Predictor(
+        *(run.config.model, variables, run.config.input),
+        class_names=[category.name for category in run.categories],
+        augmentation=arguments.augmenting.chosen,
+    )
+
+
+def as_text(counts: Counter[str]) -> str:
     """For example ``2 person, 1 dog``."""
     return ", ".join(f"{count} {name}" for name, count in counts.most_common()) or "nothing"
 
@@ -192,17 +230,26 @@ def main() -> None:
     """Reads the command line: what else there is to give depends on the weights."""
     options = sys.argv[1:]
     workdir, checkpoint, preset = cli.first_look(options)
-    asks_for_help = bool({"-h", "--help"} & {*options})
+    asks_for_help = cli.help_topic(options) is not None
     if not options or (asks_for_help and workdir is checkpoint is None):
-        print(__doc__)
-        sys.exit(0 if options else 2)
+        cli.tell_usage(options, __doc__)
     cli.use_compilation_cache()
     if workdir is not None and checkpoint is None:
-        predict(*of_run(options, workdir))
+        detector = of_run(options, workdir)
     elif checkpoint is not None and workdir is None:
-        predict(*of_weights(options, checkpoint, preset))
+        detector = of_weights(options, checkpoint, preset)
     else:
         raise InputError("give either --workdir or --init.checkpoint")
+    arguments = detector[0]
+    sources = find_sources(arguments.images, arguments.video, out=arguments.out)
+    try:
+        if sources:
+            predict_videos(*detector, sources)
+        else:
+            predict(*detector)
+    except KeyboardInterrupt:
+        print("\nstopped; the same command goes on after the last finished image")
+        sys.exit(130)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """Trains a preset: ``python train.py PRESET --workdir DIR [--section.field value ...]``.
 
 The same command run again continues from the newest checkpoint in DIR, bit by bit as if it had
-never stopped. ``python train.py PRESET --help`` lists all options. A file
-``NAME.json`` takes the place of a preset: a config in the form in which checkpoints keep theirs.
+never stopped. ``python train.py PRESET --help`` shows what can be chosen, ``--help SECTION`` tells
+about it, and ``--debug`` shows the traceback of an error. A file ``NAME.json`` takes the place of a
+preset: a config in the form in which checkpoints keep theirs.
 
 Exit status: 0 when training is done; 2 for what the user can mend, told in a message; 143 after
 SIGTERM and 130 after SIGINT (Ctrl-C), which save a checkpoint after the current step. Before the
@@ -22,7 +23,7 @@ import optax
 import tyro
 
 import configs
-from maskrcnn_jax import cli
+from maskrcnn_jax import cli, out_of_memory
 from maskrcnn_jax.convert.loading import load_weights
 from maskrcnn_jax.convert.notes import import_notes
 from maskrcnn_jax.convert.weights import read_weights
@@ -34,11 +35,14 @@ from maskrcnn_jax.data.semantic_maps import require_every_map
 from maskrcnn_jax.errors import exits_on_input_error
 from maskrcnn_jax.experiment import ExperimentConfig, check_num_classes, check_semantic_maps
 from maskrcnn_jax.norms import FrozenBatchNormConfig
+from maskrcnn_jax.out_of_memory import training_advice
 from maskrcnn_jax.training.checkpoint import Checkpoints, Run, check_same_run
 from maskrcnn_jax.training.distributed import DistributedConfig, say, start_processes
 from maskrcnn_jax.training.failure import fail
 from maskrcnn_jax.training.interruption import Interruption
 from maskrcnn_jax.training.log import TrainingLog
+from maskrcnn_jax.training.log_outputs import open_outputs
+from maskrcnn_jax.training.pictures import TrainingPictures
 from maskrcnn_jax.training.sharding import check_divides, data_mesh, place_state, shard_batch
 from maskrcnn_jax.training.state import (
     TrainState,
@@ -47,6 +51,13 @@ from maskrcnn_jax.training.state import (
     initial_variables,
 )
 from maskrcnn_jax.training.step import make_train_step
+
+
+@dataclass(frozen=True, kw_only=True)
+class Launch:
+    """What is read first: processes must have met before anything is done with JAX."""
+
+    distributed: DistributedConfig = field(default_factory=DistributedConfig)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,8 +105,9 @@ def train(config: ExperimentConfig, workdir: Path) -> None:
         micro_batches=config.run.micro_batches,
         shard_state=config.run.shard_state,
     )
+    pictures = TrainingPictures(config, dataset, mesh)
     log = TrainingLog(
-        workdir,
+        open_outputs(workdir, config, start=start),
         start=start,
         num_steps=num_steps,
         every=config.run.log_every,
@@ -132,6 +144,8 @@ def train(config: ExperimentConfig, workdir: Path) -> None:
                 checkpoints.check()
             if log.is_due():
                 log.write()
+            if pictures.are_due(step):
+                log.write_picture(pictures.draw(step, state, batch))
             if saves:
                 run = dataclasses.replace(run, position=batches.position, unlogged=log.unlogged())
                 checkpoints.save(state, run)
@@ -221,21 +235,22 @@ def report_left_out(dataset: Dataset, plan: TrainPlan) -> None:
 @exits_on_input_error
 def main() -> None:
     """Reads the command line."""
-    preset, *options = sys.argv[1:] or ["--help"]
-    if preset.startswith("-"):
-        print(f"{__doc__}\nPresets: {', '.join(configs.names())}")
-        sys.exit(0 if preset in ("-h", "--help") else 2)
-    config = configs.load(preset)
+    preset, options = cli.preset_first(sys.argv[1:], usage=__doc__, presets=configs.names())
+    if cli.help_topic(options) is None:
+        start_processes(cli.some_of(Launch, options, default=Launch()).distributed)
+    fitted = configs.fit(preset, options)
     arguments = cli.parse(
         Arguments,
         options,
         prog=f"train.py {preset}",
         description=configs.describe(preset),
-        default=Arguments(workdir=tyro.MISSING, config=config),
+        default=Arguments(workdir=tyro.MISSING, config=fitted.config),
     )
     cli.use_compilation_cache()
-    start_processes(arguments.distributed)
-    train(arguments.config, arguments.workdir)
+    for line in fitted.explain(arguments.config):
+        say(line)
+    with out_of_memory.explained(training_advice(arguments.config)):
+        train(arguments.config, arguments.workdir)
 
 
 if __name__ == "__main__":

@@ -64,5 +64,5 @@ def shapes() -> ExperimentConfig:
             schedule=ScheduleConfig(epochs=3.2, decay_at=(2.5,), warmup_steps=100),
             max_gradient_norm=3.0,
         ),
-        run=RunConfig(checkpoint_every=125),
+        run=RunConfig(checkpoint_every=125, pictures_every=200),
     )

@@ -1,7 +1,9 @@
 """The detectors. Each has the verbs ``loss(batch, keys)`` and ``predict(batch)``.
 
+``propose(batch)`` gives the proposals on the way to ``predict``, or None where there are none.
+
 Their configs say what the scripts have to know: ``num_classes``, ``backbone``, ``has_masks``,
-``paste``, ``frozen_modules()``.
+``max_detections``, ``paste``, ``frozen_modules()``.
 """
 
 from typing import TypeAlias

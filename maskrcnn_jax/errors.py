@@ -4,6 +4,7 @@ import difflib
 import functools
 import os
 import sys
+import traceback
 from collections.abc import Callable, Iterable
 from typing import NoReturn, ParamSpec
 
@@ -24,17 +25,35 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 def exits_on_input_error(main: Callable[P, None]) -> Callable[P, None]:
-    """Decorates a script's ``main``: what the user can mend becomes one line and status 2."""
+    """Decorates a script's ``main``: what the user can mend becomes one line and status 2.
+
+    With ``--debug`` anywhere on the command line, from which it is taken here, the traceback comes
+    before that line.
+    """
 
     @functools.wraps(main)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
+        shows_traceback = _take_from_command_line("--debug")
         try:
             main(*args, **kwargs)
+        except SystemExit as error:  # 2 is of the parser of options, which has told why
+            if shows_traceback and error.code == 2:
+                traceback.print_exc()
+            raise
         except (InputError, OSError) as error:  # an OSError names its file, too
+            if shows_traceback:
+                traceback.print_exc()
             print(f"error: {error}", file=sys.stderr)
             _leave(2)
 
     return wrapped
+
+
+def _take_from_command_line(flag: str) -> bool:
+    """Whether the flag is there; afterwards it is not."""
+    is_there = flag in sys.argv[1:]
+    sys.argv[1:] = [argument for argument in sys.argv[1:] if argument != flag]
+    return is_there
 
 
 def _leave(status: int) -> NoReturn:

@@ -1,6 +1,7 @@
 """The complete description of a run: what ``configs/`` returns and every checkpoint carries."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from maskrcnn_jax.convert.config import InitConfig
 from maskrcnn_jax.data.config import InputConfig
@@ -26,6 +27,12 @@ class RunConfig:
     checkpoint_every: int = 1000
     # The newest checkpoints that are kept.
     keep_checkpoints: int = 2
+    # Steps between two pictures of what the network gets and makes of it, in WORKDIR/pictures; the
+    # images of the first step are drawn as well. 0: none at all.
+    pictures_every: int = 1000
+    # Where the log goes beside WORKDIR/metrics.jsonl and WORKDIR/tensorboard. "wandb" is Weights &
+    # Biases, offline unless WANDB_MODE says otherwise (pip install "maskrcnn-jax[wandb]").
+    logger: Literal["wandb"] | None = None
     # Parts in which each device works through its images of a step, one after the other (gradient
     # accumulation): less memory, more time. Only a trained BatchNorm notices: it sees a part.
     micro_batches: int = 1
@@ -33,7 +40,7 @@ class RunConfig:
     shard_state: bool = False
 
     def __post_init__(self) -> None:
-        for name, least in (("seed", 0), *((n, 1) for n in _COUNTS)):
+        for name, least in (("seed", 0), ("pictures_every", 0), *((n, 1) for n in _COUNTS)):
             if getattr(self, name) < least:
                 raise InputError(f"{name} must be at least {least}, not {getattr(self, name)}")
 
@@ -57,12 +64,17 @@ def check_num_classes(dataset: Dataset, model: AnyDetectorConfig) -> None:
         )
 
 
-def check_semantic_maps(config: ExperimentConfig) -> None:
-    """Refuses to train a model without the semantic maps it needs, or with others."""
-    roi = config.model.roi if isinstance(config.model, MaskRCNNConfig) else None
+def semantic_labels(model: AnyDetectorConfig) -> int | None:
+    """Classes of the semantic maps that the model is trained on; None: it needs none."""
+    roi = model.roi if isinstance(model, MaskRCNNConfig) else None
     semantic = roi.semantic if isinstance(roi, HTCRoIHeadConfig) else None
     target = None if semantic is None else semantic.target
-    needed = target.num_labels if isinstance(target, SemanticMapsConfig) else None
+    return target.num_labels if isinstance(target, SemanticMapsConfig) else None
+
+
+def check_semantic_maps(config: ExperimentConfig) -> None:
+    """Refuses to train a model without the semantic maps it needs, or with others."""
+    needed = semantic_labels(config.model)
     if config.input.semantic_labels != needed:
         raise InputError(
             f"--input.semantic-labels is {config.input.semantic_labels}, but the model is trained "

@@ -14,11 +14,24 @@ def replaced(path: Path) -> Iterator[BinaryIO]:
 
     Nobody ever sees half a file: after an exception the old one is still there.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    with _taking_the_place_of(path, temporary), temporary.open("wb") as file:
+        yield file
+
+
+@contextlib.contextmanager
+def replaced_path(path: Path) -> Iterator[Path]:
+    """As ``replaced``, for libraries that open files by name and want to see their suffix."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.partial{path.suffix}")
+    with _taking_the_place_of(path, temporary):
+        yield temporary
+
+
+@contextlib.contextmanager
+def _taking_the_place_of(path: Path, temporary: Path) -> Iterator[None]:
+    path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with temporary.open("wb") as file:
-            yield file
+        yield
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Key
+from jaxtyping import Array, Int, Key
 
 from maskrcnn_jax.backbones.resnet import ResNetConfig
 from maskrcnn_jax.losses import LossTerm
@@ -21,7 +21,7 @@ from maskrcnn_jax.roi.cascade import CascadeRoIHeadConfig
 from maskrcnn_jax.roi.htc import HTCRoIHeadConfig
 from maskrcnn_jax.roi.standard import StandardRoIHeadConfig
 from maskrcnn_jax.rpn.rpn import RPNConfig
-from maskrcnn_jax.structures import Batch, Detections
+from maskrcnn_jax.structures import Batch, Detections, Features, Proposals
 
 # Padded image sides are multiples of this: the coarsest stride of the backbone.
 SIZE_MULTIPLE = 32
@@ -56,6 +56,11 @@ class MaskRCNNConfig:
     def has_masks(self) -> bool:
         return self.roi.mask is not None
 
+    @property
+    def max_detections(self) -> int:
+        """The most that are found in an image."""
+        return self.roi.detections.max_detections
+
     def frozen_modules(self) -> tuple[tuple[str, ...], ...]:
         """Paths of the modules whose parameters are not trained."""
         return tuple(("backbone", name) for name in self.backbone.frozen_modules())
@@ -78,18 +83,31 @@ class MaskRCNN(nn.Module):
         All images count: training batches are always full.
         """
         rpn_keys, roi_keys = jax.vmap(jax.random.split, out_axes=1)(keys)
-        features = self._features(batch)
+        features = self.features(batch)
         truth = batch.ground_truth
         rpn_losses, proposals = self.rpn.loss(features, batch.sizes, truth, rpn_keys)
         return rpn_losses | self.roi.loss(features, proposals, batch.sizes, truth, roi_keys)
 
     def predict(self, batch: Batch) -> Detections:
         """Detections in the frame of the padded images."""
-        features = self._features(batch)
+        features = self.features(batch)
         proposals = self.rpn.predict(features, batch.sizes)
         return self.roi.predict(features, proposals, batch.sizes)
 
-    def _features(self, batch: Batch) -> dict[int, Array]:
+    def propose(self, batch: Batch) -> Proposals:
+        """What the RoI head gets to see in ``predict``, for those who want to look inside."""
+        return self.rpn.predict(self.features(batch), batch.sizes)
+
+    def detect(self, features: Features, sizes: Int[Array, "b 2"]) -> Detections:
+        """``predict`` without masks, from features that are there already."""
+        return self.roi.detect(features, self.rpn.predict(features, sizes), sizes)
+
+    def masks_of(self, features: Features, detections: Detections) -> Detections:
+        """The detections with masks, whatever their boxes come from."""
+        return self.roi.masks_of(features, detections)
+
+    def features(self, batch: Batch) -> dict[int, Array]:
+        """The pyramid of feature maps that everything after it looks at."""
         images = normalize(batch.images, batch.sizes, config=self.config.pixels)
         if self.config.precision == "bfloat16":
             images = images.astype(jnp.bfloat16)  # each head ends in float32

@@ -1,9 +1,15 @@
-"""Configs as JSON: every dataclass carries its type's name, so that unions find their way back."""
+"""Configs as JSON: every dataclass carries its type's name, so that unions find their way back.
+
+An abstract class in a union stands for the classes derived from it that have been imported. Nothing
+is imported because a file names it.
+"""
 
 import dataclasses
+import inspect
 import math
 import types
 import typing
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -52,10 +58,10 @@ def _from_union(kind: Any, value: Any, where: str) -> Any:
         return None
     options = [option for option in options if option is not type(None)]
     if isinstance(value, dict):
-        named = {option.__name__: option for option in options}
+        named = {option.__name__: option for option in _with_derived(options)}
         tag = str(value.get(_TAG))
         if tag not in named:
-            raise InputError(f"{where}: unknown type {tag!r}.{did_you_mean(tag, named)}")
+            raise InputError(f"{where}: unknown type {tag!r}.{_mend(tag, named, options)}")
         return from_json(named[tag], value, where=where)
     for option in options:
         try:
@@ -63,6 +69,20 @@ def _from_union(kind: Any, value: Any, where: str) -> Any:
         except InputError:
             continue
     raise InputError(f"{where}: {value!r} is none of {', '.join(str(o) for o in options)}")
+
+
+def _with_derived(options: list[Any]) -> list[Any]:
+    """The options, with what is derived from an abstract one in its place."""
+    return [
+        kind
+        for option in options
+        for kind in (option.__subclasses__() if inspect.isabstract(option) else [option])
+    ]
+
+
+def _mend(tag: str, named: Iterable[str], options: list[Any]) -> str:
+    hint = " One that is not of this package has to be imported first."
+    return did_you_mean(tag, named) + (hint if any(map(inspect.isabstract, options)) else "")
 
 
 def _from_dataclass(kind: Any, value: Any, where: str) -> Any:

@@ -52,6 +52,11 @@ class SOLOv2Config:
         return True
 
     @property
+    def max_detections(self) -> int:
+        """The most that are found in an image."""
+        return self.detections.max_detections
+
+    @property
     def paste(self) -> Literal["exact"]:
         """Masks are interpolated as they are."""
         return "exact"
@@ -96,6 +101,10 @@ class SOLOv2(nn.Module):
         return jax.lax.map(
             lambda image: for_one_image(*image), (*cells, mask_features, batch.sizes)
         )
+
+    def propose(self, batch: Batch) -> None:
+        """There are no proposals: nothing is chosen before the detections are."""
+        del batch
 
     def _forward(self, batch: Batch) -> tuple[Cells, Float[Array, "b h w e"]]:
         images = normalize(batch.images, batch.sizes, config=self.config.pixels)

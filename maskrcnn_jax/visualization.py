@@ -9,13 +9,12 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from maskrcnn_jax.palette import identity_colours, instance_colours
+
 # Smaller images are enlarged by the whole factor that brings their longer side near this.
 _COMFORTABLE_SIDE = 512
 _FILL_OPACITY = 0.42
 _SHADOW_OPACITY = 0.45
-_FIRST_HUE = 0.58  # blue
-_SHADES = np.array([[0.66, 1.0], [0.44, 1.0], [0.8, 0.86]])  # saturation and value
-_FEW_CLASSES = 12  # that share the circle of hues evenly; with more, sectors overlap
 _FONT = cv2.FONT_HERSHEY_DUPLEX
 _INK, _WHITE = (20, 20, 20), (255, 255, 255)
 _LUMA = np.array([0.299, 0.587, 0.114])  # BT.601
@@ -29,18 +28,24 @@ def draw_detections(
     names: Sequence[str],
     scores: np.ndarray | None = None,
     masks: Sequence[np.ndarray] | np.ndarray | None = None,
+    identities: np.ndarray | None = None,
 ) -> np.ndarray:
     """A new picture of ``image`` with the detections drawn on it, the best score on top.
 
     ``boxes`` [n, 4] are XYXY in pixels of the image, ``labels`` [n] index ``names``. ``masks`` are
     n arrays bool [h, w]; without them the boxes are drawn. Without ``scores`` (ground truth) the
-    tags show names only, and the first entry counts as the best. Images much smaller than 512
-    pixels come back enlarged, so that tags can be read.
+    tags show names only, and the first entry counts as the best. ``identities`` [n] of objects in a
+    video give them their colours and stand in their tags. Images much smaller than 512 pixels come
+    back enlarged, so that tags can be read.
     """
     factor = max(1, round(_COMFORTABLE_SIDE / max(image.shape[:2])))
     picture = _enlarged(image, factor)
     boxes = np.asarray(boxes, np.float64).reshape(-1, 4) * factor
-    colours = instance_colours(labels, num_classes=len(names))
+    colours = (
+        instance_colours(labels, num_classes=len(names))
+        if identities is None
+        else identity_colours(identities)
+    )
     ranking = np.zeros(len(boxes)) if scores is None else -np.asarray(scores)
     best_first = np.argsort(ranking, kind="stable").tolist()
     if masks is None:
@@ -50,6 +55,9 @@ def draw_detections(
     texts = [str(names[label]) for label in labels]
     if scores is not None:
         texts = [f"{text} {score:.2f}" for text, score in zip(texts, scores, strict=True)]
+    if identities is not None:
+        numbers = [f"{identity} " if identity else "" for identity in identities]
+        texts = [f"{number}{text}" for number, text in zip(numbers, texts, strict=True)]
     _draw_tags(picture, texts, boxes=boxes, colours=colours, best_first=best_first)
     return picture
 
@@ -68,24 +76,6 @@ def side_by_side(pictures: Mapping[str, np.ndarray]) -> np.ndarray:
         text.draw(column, left, (len(gap) - height + text.height) // 2, ink=_INK)
         columns += [column, gap]
     return np.concatenate(columns[:-1], axis=1)
-
-
-def instance_colours(labels: np.ndarray, *, num_classes: int) -> np.ndarray:
-    """A colour, uint8 RGB [n, 3], for each instance.
-
-    Every class owns a sector of the hues, and so keeps its colour from image to image. Instances
-    of a class spread over its sector, the k-th always at the same place, and vary in shade.
-    """
-    labels = np.asarray(labels)
-    rank = np.array([np.count_nonzero(labels[:i] == labels[i]) for i in range(len(labels))], int)
-    golden = (np.sqrt(5) - 1) / 2  # its multiples, modulo 1, spread evenly however many there are
-    start = labels / num_classes if num_classes <= _FEW_CLASSES else labels * golden
-    turn = start + max(0.75 / num_classes, 0.08) * (rank * golden % 1)
-    hue = 360 * ((turn + _FIRST_HUE) % 1)
-    saturation, value = _SHADES[rank % len(_SHADES)].T
-    hsv = np.stack([hue, saturation, value], -1).astype(np.float32)
-    rgb = cv2.cvtColor(hsv[None], cv2.COLOR_HSV2RGB)[0] if len(hsv) else hsv
-    return np.round(255 * rgb).astype(np.uint8)
 
 
 def _enlarged(image: np.ndarray, factor: int) -> np.ndarray:

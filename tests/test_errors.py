@@ -1,3 +1,5 @@
+import sys
+
 import pytest
 
 from maskrcnn_jax.errors import InputError, did_you_mean, exits_on_input_error
@@ -25,6 +27,35 @@ def test_an_input_error_is_one_line_and_exit_status_2(capsys):
     assert exit_.value.code == 2
     out, err = capsys.readouterr()
     assert (out, err) == ("", "error: no preset 'shape'. Did you mean 'shapes'?\n")
+
+
+def test_debug_shows_where_it_came_from(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["main", "--debug", "shape"])
+    with pytest.raises(SystemExit) as exit_:
+        main("shape")
+    assert exit_.value.code == 2
+    assert sys.argv == ["main", "shape"]
+    shown = capsys.readouterr().err
+    assert shown.startswith("Traceback (most recent call last):")
+    assert "raise InputError(" in shown
+    assert shown.endswith("\nerror: no preset 'shape'. Did you mean 'shapes'?\n")
+
+
+@pytest.mark.parametrize(("status", "is_shown"), [(2, True), (0, False), (1, False), (None, False)])
+def test_debug_shows_why_options_are_refused(capsys, monkeypatch, status, is_shown):
+    @exits_on_input_error
+    def parse():
+        try:
+            raise InputError("less than 1")
+        except InputError:
+            sys.exit(status)
+
+    for argv in (["main"], ["main", "--debug"]):
+        monkeypatch.setattr(sys, "argv", argv)
+        with pytest.raises(SystemExit) as exit_:
+            parse()
+        assert exit_.value.code == status
+    assert ("InputError: less than 1" in capsys.readouterr().err) == is_shown
 
 
 def test_our_own_mistakes_keep_their_traceback():

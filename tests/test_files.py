@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from maskrcnn_jax.files import replaced, write_json
+from maskrcnn_jax.files import replaced, replaced_path, write_json
 
 
 def test_what_is_written_is_there_and_nothing_else(tmp_path):
@@ -33,3 +33,16 @@ def test_a_file_takes_its_place_only_when_all_is_written(tmp_path):
         file.writelines([b"half", None])  # type: ignore
     assert path.read_bytes() == b"new"
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_library_may_open_the_file_that_takes_the_place(tmp_path):
+    path = tmp_path / "new" / "video.webm"
+    for content in ("old", "new"):
+        with replaced_path(path) as temporary:
+            assert temporary.suffix == ".webm"
+            temporary.write_text(content)
+    assert path.read_text() == "new"
+    with pytest.raises(ZeroDivisionError), replaced_path(path) as temporary:
+        temporary.write_text(f"half {1 / 0}")
+    assert path.read_text() == "new"
+    assert len(list(path.parent.iterdir())) == 1

@@ -13,6 +13,7 @@ import optax
 import pytest
 from jax.sharding import Mesh
 
+from examples.coord_mask_head import CoordMaskHeadConfig
 from maskrcnn_jax.convert import detectron2, mmdetection
 from maskrcnn_jax.roi.mask import (
     BoundaryMaskHeadConfig,
@@ -78,6 +79,11 @@ VARIANTS = {
         )
     ),
     "dynamic masks, class-agnostic boxes": plain(mask=DYNAMIC, box=ONE_BOX),
+    "a judged head from outside of the package": plain(
+        mask=MaskScoringConfig(
+            head=CoordMaskHeadConfig(num_convs=1, channels=16), channels=8, hidden=16
+        )
+    ),
     "cascade with judged PointRend": with_mask(
         tiny.as_cascade(plain(), detectron2), JUDGED_POINT_REND
     ),

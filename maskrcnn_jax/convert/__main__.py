@@ -125,8 +125,7 @@ def main() -> None:
     """Reads the command line: what else there is to give depends on the source."""
     options = sys.argv[1:]
     if not options or options[0] in ("-h", "--help"):
-        print(__doc__)
-        sys.exit(0 if options else 2)
+        cli.tell_usage(options, __doc__)
     if options[0].startswith("-"):
         raise InputError(f"SOURCE comes first, before {options[0]}")
     convert(options, Path(options[0]))

@@ -3,10 +3,9 @@
 import dataclasses
 from typing import Any
 
-from maskrcnn_jax.convert import detectron2, torchvision
 from maskrcnn_jax.convert.naming import Naming
 from maskrcnn_jax.convert.recognise import recognise_model
-from maskrcnn_jax.convert.standards import STANDARDS, kind_of
+from maskrcnn_jax.convert.standards import FOR_BACKBONES, STANDARDS, kind_of
 from maskrcnn_jax.convert.weights import Weights
 from maskrcnn_jax.detectors import AnyDetectorConfig
 from maskrcnn_jax.errors import InputError
@@ -76,16 +75,10 @@ def _made_for(
             return recognise_model(weights), ("",)
         except InputError:  # the weights are parts of a model, or of one of the user's own
             return None, ()
-    standards = {
-        **STANDARDS["plain"],
-        detectron2.CAFFE2_BACKBONE.system: detectron2.model,
-        detectron2.BACKBONE.system: torchvision.model,
-        torchvision.BACKBONE.system: torchvision.model,
-    }
-    if weights.naming.system not in standards:
+    if weights.naming.system not in FOR_BACKBONES:
         return None, ()
     options = _OF_BACKBONES if model.backbone.depth >= 50 else _OF_BACKBONES[:1]
-    return standards[weights.naming.system](backbone=model.backbone), options
+    return FOR_BACKBONES[weights.naming.system](backbone=model.backbone), options
 
 
 def _semantic_differences(a: AnyDetectorConfig, b: AnyDetectorConfig) -> list[tuple[str, Any, Any]]:

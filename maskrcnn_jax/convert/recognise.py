@@ -1,16 +1,17 @@
 """Which detector a set of weights belongs to, read off the names and shapes of its arrays."""
 
+import contextlib
 import dataclasses
 import math
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TypeVar
 
 from maskrcnn_jax.backbones.resnet import BLOCKS, STAGES, ResNetConfig
 from maskrcnn_jax.convert import heads, torchvision
 from maskrcnn_jax.convert.mask_heads import is_point_rend, recognise_mask_head
-from maskrcnn_jax.convert.standards import STANDARDS, Kind
+from maskrcnn_jax.convert.standards import FOR_BACKBONES, STANDARDS, Kind
 from maskrcnn_jax.convert.weights import Weights
 from maskrcnn_jax.data.annotations import read_categories
 from maskrcnn_jax.data.category_labels import categories_by_id
@@ -97,9 +98,34 @@ def recognise_model(weights: Weights) -> AnyDetectorConfig:
     num_classes = heads.num_classes(weights.tensors)
     if num_classes < 1:
         raise InputError(f"{weights.where}: the class logits are missing")
-    try:
+    with _named_if_missing(weights):
         recognise = _solov2 if heads.is_dense(weights.tensors) else _mask_rcnn
         return recognise(weights, num_classes)
+
+
+def model_around_backbone(weights: Weights, *, num_classes: int) -> MaskRCNNConfig:
+    """Mask R-CNN by the defaults of this project, but with the pixels and strides that the weights
+    of its backbone were made for, as far as these tell.
+    """
+    if weights.run is not None:
+        made_for = weights.run.config.model
+        return MaskRCNNConfig(
+            num_classes=num_classes, pixels=made_for.pixels, backbone=made_for.backbone
+        )
+    with _named_if_missing(weights):
+        backbone = _resnet(weights)
+    if weights.naming.system not in FOR_BACKBONES:
+        return MaskRCNNConfig(num_classes=num_classes, backbone=backbone)
+    made_for = FOR_BACKBONES[weights.naming.system](backbone=backbone)
+    backbone = dataclasses.replace(backbone, stride_in_1x1=made_for.backbone.stride_in_1x1)
+    return MaskRCNNConfig(num_classes=num_classes, pixels=made_for.pixels, backbone=backbone)
+
+
+@contextlib.contextmanager
+def _named_if_missing(weights: Weights) -> Iterator[None]:
+    """An array that is looked for and not there is told by the name that the file would have."""
+    try:
+        yield
     except KeyError as missing:
         name = weights.their_name(missing.args[0])
         raise InputError(f"{weights.where}: tensor {name!r} is missing") from None

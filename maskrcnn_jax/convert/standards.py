@@ -33,6 +33,14 @@ STANDARDS: Mapping[Kind, Mapping[str, Callable[..., Any]]] = {
     "solov2": {_MMDETECTION: mmdetection.solov2_model},
 }
 
+# Models whose pixels and strides the weights of a backbone alone were made for, by their system.
+FOR_BACKBONES: Mapping[str, Callable[..., Any]] = {
+    **STANDARDS["plain"],
+    detectron2.CAFFE2_BACKBONE.system: detectron2.model,
+    detectron2.BACKBONE.system: torchvision.model,
+    torchvision.BACKBONE.system: torchvision.model,
+}
+
 
 def kind_of(model: AnyDetectorConfig) -> Kind:
     """Of judged masks, that of the head that predicts them."""

@@ -49,7 +49,7 @@ def read_category(id: int, record: dict, where: str, report: Report) -> Category
 
 def read_image(id: int, record: dict, where: str, report: Report) -> AnnotatedImage | None:
     """An image as the annotation file describes it; the image file is not touched."""
-    file_name = attempt(report, field, record, "file_name", str, where)
+    file_name = attempt(report, _file_name, record, where)
     size = attempt(report, _image_size, record, where)
     if file_name is None or size is None:
         return None
@@ -98,6 +98,13 @@ def covers_nothing(annotation: Annotation, size: Size, where: str) -> Problem | 
         text = f"segmentation {shown(annotation.segmentation)} covers nothing of its image."
         return Problem(kind=Kind.MASK_WITHOUT_AREA, text=text, where=where)
     return None
+
+
+def _file_name(record: dict, where: str) -> str:
+    """LVIS has the image's address on COCO's server instead, which ends with folder and name."""
+    if "file_name" in record or "coco_url" not in record:
+        return field(record, "file_name", str, where)
+    return "/".join(field(record, "coco_url", str, where).split("/")[-2:])
 
 
 def _image_size(record: dict, where: str) -> Size:

@@ -5,7 +5,8 @@ broken JSON; a key that is missing, twice in one object, or of the wrong type; a
 twice; an image or category that does not exist; a number that is NaN or infinite; an image of no
 or of too many pixels; an object without a mask; a polygon of fewer than three points and no sound
 one beside it, with half a point, or larger than any image; an RLE that does not fit its image.
-``iscrowd`` alone may be missing (0). Unknown keys are ignored.
+``iscrowd`` alone may be missing (0). Unknown keys are ignored. What files of LVIS have besides is
+read too (``federation.py``).
 
 What is well-formed but *covers nothing* is dropped and counted (two such annotations are in COCO
 train2017): a box without area, a box or a mask wholly outside its image, a mask without area. A
@@ -36,6 +37,7 @@ from maskrcnn_jax.data.annotation_records import (
     read_category,
     read_image,
 )
+from maskrcnn_jax.data.federation import Federation, read_federation
 from maskrcnn_jax.data.problems import Kind, Problem, Report, raise_if_it_stops
 from maskrcnn_jax.data.records import (
     Annotation,
@@ -54,6 +56,7 @@ class AnnotationFile:
     images: ImageIndex
     annotations: tuple[tuple[Annotation, ...], ...]  # of each image
     dropped: tuple[DroppedAnnotation, ...]
+    federation: Federation | None
 
 
 def read_annotations(path: Traversable) -> AnnotationFile:
@@ -71,6 +74,7 @@ def parse_annotations(content: dict, path: Traversable, *, report: Report) -> An
     """
     categories = _listed(content, "categories", read_category, path, report)
     images = _listed(content, "images", read_image, path, report)
+    federation = read_federation(content, path, report=report)
     listed = Listed(images=images, categories=categories)
     sound = [image for image in images.values() if image is not None]
     places = {image.id: place for place, image in enumerate(sound)}
@@ -98,6 +102,7 @@ def parse_annotations(content: dict, path: Traversable, *, report: Report) -> An
         images=_index(sound, kept),
         annotations=tuple(map(tuple, kept)),
         dropped=tuple(dropped),
+        federation=federation,
     )
 
 

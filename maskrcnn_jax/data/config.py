@@ -22,11 +22,13 @@ class InputConfig:
     eval_batch_size: int
     # In training each image draws one of these for its short side.
     short_sides: tuple[int, ...]
+    # The short side in evaluation and prediction.
     eval_short_side: int
     # The short side is made smaller where the long side would exceed this.
     long_side: int
     # Each image is padded to the smallest of these that holds it; each compiles the model once.
     padded_sizes: tuple[Size, ...]
+    # Share of the training images that are mirrored.
     flip_probability: float = 0.5
     # In place of short_sides, long_side and padded_sizes in training.
     jitter: LargeScaleJitterConfig = field(default_factory=LargeScaleJitterConfig)
@@ -48,6 +50,7 @@ class InputConfig:
     keep_empty: bool = False
     # Processes that make batches, one thread each; 0: num_threads threads of the training process.
     num_workers: int = 0
+    # Threads that make batches where there are no such processes.
     num_threads: int = 4
 
     def __post_init__(self) -> None:

@@ -14,10 +14,10 @@ from maskrcnn_jax.data.config import InputConfig
 from maskrcnn_jax.data.copy_paste import choose_objects, paste_objects
 from maskrcnn_jax.data.images import pad_image, resize_image
 from maskrcnn_jax.data.plan import Entry
-from maskrcnn_jax.data.records import Record, RecordSource
-from maskrcnn_jax.data.scenes import Scene, read_pixels, read_scene
+from maskrcnn_jax.data.records import RecordSource
+from maskrcnn_jax.data.scenes import Scene, read_scene
 from maskrcnn_jax.data.semantic_maps import SemanticMaps, cells_of_map, pad_map, with_map
-from maskrcnn_jax.data.sizes import Size, fit_sizes
+from maskrcnn_jax.data.sizes import Size
 from maskrcnn_jax.data.views import View
 from maskrcnn_jax.structures import Batch, GroundTruth
 
@@ -51,26 +51,17 @@ def training_example(
     )
 
 
-def evaluation_example(record: Record, entry: Entry, *, padded_size: Size) -> Batch:
-    """The resized image, without ground truth (0 slots)."""
-    image = resize_image(read_pixels(record), entry.view.size)
-    return _image_alone(image, padded_size=padded_size, index=entry.view.index)
-
-
-def prediction_example(
-    image: UInt8[np.ndarray, "h w 3"], config: InputConfig, *, name: str, index: int
+def image_example(
+    image: UInt8[np.ndarray, "h w 3"], *, size: Size, padded_size: Size, index: int
 ) -> Batch:
-    """A user's image, sized like those of an evaluation, without ground truth (0 slots)."""
-    sizes, places = fit_sizes(
-        np.array([image.shape[:2]]),
-        names=[name],
-        short_side=config.eval_short_side,
-        long_side=config.long_side,
-        padded_sizes=config.padded_sizes,
+    """An image resized to ``size``, without ground truth (0 slots)."""
+    return _example(
+        pad_image(resize_image(image, size), padded_size),
+        size=size,
+        ground_truth=_no_ground_truth(),
+        index=index,
+        valid=True,
     )
-    height, width = sizes[0].tolist()
-    padded_size = config.padded_sizes[places[0]]
-    return _image_alone(resize_image(image, (height, width)), padded_size=padded_size, index=index)
 
 
 def filling_example(*, padded_size: Size) -> Batch:
@@ -100,16 +91,6 @@ def _training_scene(
     scene = replace(scene, image=config.colour.apply(scene.image, rng))
     scene = augment.extend(scene, view.canvas)
     return augment.flip(scene) if view.flip else scene
-
-
-def _image_alone(image: UInt8[np.ndarray, "h w 3"], *, padded_size: Size, index: int) -> Batch:
-    return _example(
-        pad_image(image, padded_size),
-        size=(image.shape[0], image.shape[1]),
-        ground_truth=_no_ground_truth(),
-        index=index,
-        valid=True,
-    )
 
 
 def _ground_truth(scene: Scene, num_slots: int, padded_size: Size) -> GroundTruth:

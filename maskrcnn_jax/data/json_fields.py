@@ -94,7 +94,7 @@ def field(record: dict, key: str, kind: type[T], where: str) -> T:
     if isinstance(value, int) and abs(value) >= _LARGEST:
         text = f"{key!r} is {shown(value)}; it must be below 2^63."
         raise DataError(Kind.BAD_NUMBER, text, where=where)
-    if isinstance(value, str) and not _can_be_written(value):
+    if isinstance(value, str) and not can_be_written(value):
         text = f"{key!r} is {shown(value)}; it must be Unicode text."
         raise DataError(Kind.BAD_TEXT, text, where=where)
     return value
@@ -159,7 +159,7 @@ def _id(record: Any, where: str) -> int:
     return field(record, "id", int, where)
 
 
-def _can_be_written(text: str) -> bool:
+def can_be_written(text: str) -> bool:
     """Not so for halves of surrogate pairs; NUL cannot be in the name of a file."""
     return "\0" not in text and (
         text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)

@@ -9,6 +9,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 import cv2
 import grain
@@ -17,15 +18,26 @@ import numpy as np
 from absl import flags
 
 from maskrcnn_jax.data.config import InputConfig
-from maskrcnn_jax.data.examples import evaluation_example, filling_example, training_example
-from maskrcnn_jax.data.plan import Pass, TrainPlan, plan_evaluation
+from maskrcnn_jax.data.examples import training_example
+from maskrcnn_jax.data.image_views import (
+    NO_AUGMENTATION,
+    AugmentationConfig,
+    filling_views,
+    views,
+)
+from maskrcnn_jax.data.plan import Entry, Pass, TrainPlan, plan_evaluation
 from maskrcnn_jax.data.records import Dataset, RecordSource
+from maskrcnn_jax.data.scenes import read_pixels
 from maskrcnn_jax.data.semantic_maps import SemanticMaps, semantic_maps
+from maskrcnn_jax.data.sizes import Size
 from maskrcnn_jax.errors import InputError
 from maskrcnn_jax.structures import Batch
 
+# A batch, or one of each view of the same images.
+_Batches = TypeVar("_Batches", Batch, tuple[Batch, ...])
 
-class BatchStream(Iterator[Batch]):
+
+class BatchStream(Iterator[_Batches], Generic[_Batches]):
     """Batches of numpy arrays, from number ``start`` up to ``stop``, made ahead of their use.
 
     ``position`` is the number of the next batch: all that a checkpoint needs to go on exactly here,
@@ -33,7 +45,7 @@ class BatchStream(Iterator[Batch]):
     """
 
     def __init__(
-        self, make_batch: Callable[[int], Batch], *, start: int, stop: int, config: InputConfig
+        self, make_batch: Callable[[int], _Batches], *, start: int, stop: int, config: InputConfig
     ) -> None:
         self.position = start
         # Workers hand over shared memory. A copy frees it now, not whenever the batch is let go.
@@ -43,8 +55,8 @@ class BatchStream(Iterator[Batch]):
         # Workers take no signals: one that is forgotten would keep the main process from ending.
         weakref.finalize(self, self._batches.close)
 
-    def __next__(self) -> Batch:
-        batch = next(self._batches)
+    def __next__(self) -> _Batches:
+        batch: Any = next(self._batches)
         if isinstance(batch, Exception):
             self.close()
             raise batch
@@ -63,7 +75,7 @@ def train_batches(
     start: int = 0,
     process_index: int = 0,
     process_count: int = 1,
-) -> BatchStream:
+) -> BatchStream[Batch]:
     """The endless batches of ``TrainPlan``, from number ``start`` on.
 
     Each process gets its own contiguous rows of every global batch.
@@ -80,9 +92,14 @@ def train_batches(
 
 
 def eval_batches(
-    dataset: Dataset, config: InputConfig, *, process_index: int = 0, process_count: int = 1
-) -> BatchStream:
-    """The batches of ``plan_evaluation``, without ground truth (it has 0 slots).
+    dataset: Dataset,
+    config: InputConfig,
+    augmentation: AugmentationConfig = NO_AUGMENTATION,
+    *,
+    process_index: int = 0,
+    process_count: int = 1,
+) -> BatchStream[tuple[Batch, ...]]:
+    """The batches of ``plan_evaluation``, without ground truth (it has 0 slots), in all views.
 
     All processes get the same number of batches. Evaluation takes the ground truth from the
     records, where it is exact.
@@ -91,6 +108,8 @@ def eval_batches(
     make_batch = _EvalBatches(
         plan=plan_evaluation(dataset, config),
         records=dataset.records,
+        config=config,
+        augmentation=augmentation,
         rows=_rows_of_process("eval_batch_size", size, process_index, process_count),
     )
     return BatchStream(make_batch, start=0, stop=len(make_batch.plan), config=config)
@@ -126,7 +145,7 @@ class _TrainBatches:
 
     def __call__(self, number: int) -> Batch:
         batch = self.plan.batch(number)
-        return _stack(
+        return stack(
             [
                 training_example(
                     self.records,
@@ -145,22 +164,27 @@ class _TrainBatches:
 class _EvalBatches:
     plan: Pass
     records: RecordSource
+    config: InputConfig
+    augmentation: AugmentationConfig
     rows: slice
 
-    def __call__(self, number: int) -> Batch:
+    def __call__(self, number: int) -> tuple[Batch, ...]:
         batch = self.plan.batch(number)
-        size = batch.padded_size
-        return _stack(
-            [
-                evaluation_example(self.records[entry.view.index], entry, padded_size=size)
-                if entry.valid
-                else filling_example(padded_size=size)
-                for entry in batch.entries[self.rows]
-            ]
+        entries = batch.entries[self.rows]
+        return stack([self._views(entry, batch.padded_size) for entry in entries])
+
+    def _views(self, entry: Entry, padded_size: Size) -> tuple[Batch, ...]:
+        if not entry.valid:
+            return filling_views(padded_size, self.augmentation)
+        index = entry.view.index
+        return views(
+            *(read_pixels(self.records[index]), self.config, self.augmentation),
+            padded_size=padded_size,
+            index=index,
         )
 
 
-def _attempt(make_batch: Callable[[int], Batch], stop: int, number: int) -> Batch | Exception:
+def _attempt(make_batch: Callable[[int], _Batches], stop: int, number: int) -> _Batches | Exception:
     """Batch ``number``; the end and an ``InputError`` are handed over as values.
 
     Raised inside grain, they would arrive with notes of its own, and their tracebacks would keep
@@ -175,8 +199,8 @@ def _attempt(make_batch: Callable[[int], Batch], stop: int, number: int) -> Batc
 
 
 def _made_ahead(
-    attempt: Callable[[int], Batch | Exception], *, start: int, config: InputConfig
-) -> grain.IterDataset[Batch | Exception]:
+    attempt: Callable[[int], _Batches | Exception], *, start: int, config: InputConfig
+) -> grain.IterDataset[_Batches | Exception]:
     """``attempt(start)``, ``attempt(start + 1)``, ... without end, several at a time."""
     if config.num_workers > 0 and not flags.FLAGS.is_parsed():
         flags.FLAGS.mark_as_parsed()  # grain reads a flag: github.com/google/grain/issues/1355
@@ -221,5 +245,6 @@ def _rows_of_process(name: str, batch_size: int, index: int, count: int) -> slic
     return slice(index * rows, (index + 1) * rows)
 
 
-def _stack(examples: Sequence[Batch]) -> Batch:
+def stack(examples: Sequence[_Batches]) -> _Batches:
+    """A batch of examples, in each view of them."""
     return jax.tree.map(lambda *leaves: np.stack(leaves), *examples)

@@ -12,6 +12,8 @@ from typing import Protocol, TypeAlias
 
 import numpy as np
 
+from maskrcnn_jax.data.federation import Federation
+
 # Polygons [[x, y, x, y, ...], ...] or a COCO RLE {"size": [h, w], "counts": str | list[int]}.
 Segmentation: TypeAlias = list[list[float]] | dict
 
@@ -83,7 +85,7 @@ class Dataset:
 
     ``semantic_folder`` is where semantic maps of the images are looked for, if any are asked for.
     ``labels[i]`` are ``records[i].labels()``. They are known once the records have been stored,
-    for then all have been read.
+    for then all have been read. ``federation`` is what makes a data set one of LVIS.
     """
 
     name: str
@@ -94,3 +96,4 @@ class Dataset:
     dropped: tuple[DroppedAnnotation, ...] = ()
     labels: tuple[tuple[int, ...], ...] | None = None
     semantic_folder: Path | None = None
+    federation: Federation | None = None

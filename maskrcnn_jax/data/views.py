@@ -62,6 +62,7 @@ class RandomCropConfig:
 
     # Share of the images that are cut; 0 cuts none.
     probability: float = 0.0
+    # The least share of the height, and of the width, that is left of an image that is cut.
     min_share: float = 0.9
 
     def __post_init__(self) -> None:

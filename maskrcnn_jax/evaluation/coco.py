@@ -1,4 +1,7 @@
-"""The COCO numbers, by pycocotools: 12 for boxes, masks and boundaries, and AP for each class."""
+"""The COCO numbers, by pycocotools: 12 for boxes, masks and boundaries, and AP for each class.
+
+A data set of LVIS is evaluated by that one's rules, with its 13 numbers: ``lvis.py``.
+"""
 
 import contextlib
 import functools
@@ -13,9 +16,12 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from maskrcnn_jax.data.federation import Federation
 from maskrcnn_jax.evaluation import rle
 from maskrcnn_jax.evaluation.boundary import BoundaryEvaluator
+from maskrcnn_jax.evaluation.evidence import Evidence
 from maskrcnn_jax.evaluation.ground_truth import CocoTruth
+from maskrcnn_jax.evaluation.lvis import evaluate_federated
 from maskrcnn_jax.evaluation.mask_quality import mean_matched_iou
 
 # How overlaps are measured: of boxes, of masks, of masks and their boundaries.
@@ -34,9 +40,10 @@ SUMMARY_NAMES = (
 class CocoScores:
     """Fractions; NaN where there is nothing to find (no object of that class or size)."""
 
-    summary: dict[str, float]  # by SUMMARY_NAMES
+    summary: dict[str, float]  # by SUMMARY_NAMES, or those of LVIS
     per_class: dict[str, float]  # AP by category name
     mean_matched_iou: float | None = None  # masks only
+    evidence: Evidence
 
     def as_json(self) -> dict:
         """One flat object with ``per_class`` inside; undefined numbers are ``None``."""
@@ -66,57 +73,58 @@ def evaluate(
     against.
     """
     ids = sorted(truth.image_sizes if image_ids is None else image_ids)
-    names = _distinct_names(truth)
+    names = distinct_names(truth)
     with _quiet():
         references = _reference_coco(truth)
         detections = functools.cache(functools.partial(_detections_coco, truth, results))
         scores: dict[IouType, CocoScores] = {}
         for iou_type in iou_types:
             found = detections(of="boxes" if iou_type == "bbox" else "masks")
-            summary, per_class = _run(references, found, iou_type=iou_type, image_ids=ids)
+            summary, evidence = _run(
+                _evaluator(references, found, iou_type),
+                image_ids=ids,
+                federation=truth.federation,
+            )
+            # Undefined for all thresholds and recalls of a category at once.
+            per_class = evidence.precision[..., 0].mean(axis=(0, 1)).tolist()
             quality = None
             if iou_type == "segm":
                 quality = mean_matched_iou(references, detections(of="boxes"), image_ids=ids)
             scores[iou_type] = CocoScores(
                 summary=summary,
-                per_class={names[key]: value for key, value in per_class.items()},
+                per_class=dict(zip(names, per_class, strict=True)),
                 mean_matched_iou=quality,
+                evidence=evidence,
             )
     return scores
 
 
-def _run(
-    references: COCO, detections: COCO, *, iou_type: IouType, image_ids: Sequence[int]
-) -> tuple[dict[str, float], dict[int, float]]:
-    """The summary, and AP by category id."""
+def _evaluator(references: COCO, detections: COCO, iou_type: IouType) -> COCOeval:
     if iou_type == "boundary":
-        evaluator = BoundaryEvaluator(references, detections)
-    else:
-        evaluator = COCOeval(references, detections, iou_type)
+        return BoundaryEvaluator(references, detections)
+    return COCOeval(references, detections, iou_type)
+
+
+def _run(
+    evaluator: COCOeval, *, image_ids: Sequence[int], federation: Federation | None
+) -> tuple[dict[str, float], Evidence]:
+    if federation is not None:
+        return evaluate_federated(evaluator, image_ids=image_ids, federation=federation)
     evaluator.params.imgIds = list(image_ids)
     evaluator.evaluate()
     evaluator.accumulate()
     evaluator.summarize()
     stats = np.where(evaluator.stats < 0, np.nan, evaluator.stats)
-    # [iou thresholds, recalls, categories, areas, detections per image]; -1 is undefined, for all
-    # thresholds and recalls of a category at once.
-    precision = evaluator.eval["precision"][:, :, :, 0, -1]
-    per_class = np.where(precision < 0, np.nan, precision).mean(axis=(0, 1))
-    return (
-        dict(zip(SUMMARY_NAMES, stats.tolist(), strict=True)),
-        dict(zip(map(int, evaluator.params.catIds), per_class.tolist(), strict=True)),
-    )
+    return dict(zip(SUMMARY_NAMES, stats.tolist(), strict=True)), Evidence.of(evaluator)
 
 
-def _distinct_names(truth: CocoTruth) -> dict[int, str]:
-    """Name of each category by its id; namesakes are told apart by their ids."""
+def distinct_names(truth: CocoTruth) -> tuple[str, ...]:
+    """Name of each category; namesakes are told apart by their ids."""
     uses = Counter(category.name for category in truth.categories)
-    return {
-        category.id: category.name
-        if uses[category.name] == 1
-        else f"{category.name} ({category.id})"
+    return tuple(
+        category.name if uses[category.name] == 1 else f"{category.name} ({category.id})"
         for category in truth.categories
-    }
+    )
 
 
 def _reference_coco(truth: CocoTruth) -> COCO:

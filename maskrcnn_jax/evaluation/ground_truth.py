@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from maskrcnn_jax.data.annotations import read_annotations
+from maskrcnn_jax.data.federation import Federation
 from maskrcnn_jax.data.records import (
     Annotation,
     Category,
@@ -36,8 +37,10 @@ class CocoTruth:
     """
 
     image_sizes: dict[int, tuple[int, int]]  # image id -> (height, width)
+    file_names: dict[int, str]  # by image id
     categories: tuple[Category, ...]
     objects: tuple[TrueObject, ...]
+    federation: Federation | None = None  # evaluated by LVIS's rules where it is there
 
 
 def truth_of(dataset: Dataset, *, indices: Iterable[int] | None = None) -> CocoTruth:
@@ -48,6 +51,7 @@ def truth_of(dataset: Dataset, *, indices: Iterable[int] | None = None) -> CocoT
         images=dataset.images,
         annotations={index: dataset.records[index].annotations for index in chosen},
         dropped=dataset.dropped,
+        federation=dataset.federation,
     )
 
 
@@ -59,6 +63,7 @@ def read_truth(path: Path) -> CocoTruth:
         images=content.images,
         annotations=dict(enumerate(content.annotations)),
         dropped=content.dropped,
+        federation=content.federation,
     )
 
 
@@ -68,20 +73,28 @@ def _truth(
     images: ImageIndex,
     annotations: Mapping[int, Sequence[Annotation]],
     dropped: Sequence[DroppedAnnotation],
+    federation: Federation | None,
 ) -> CocoTruth:
     """``annotations`` are those of each chosen image, by its index."""
-    sizes, objects = {}, []
+    sizes, file_names, objects = {}, {}, []
     others: dict[int, list[Annotation]] = {}
     for item in dropped:
         others.setdefault(item.image, []).append(item.annotation)
     for index, kept in annotations.items():
         image_id = int(images.ids[index])
         sizes[image_id] = (int(images.heights[index]), int(images.widths[index]))
+        file_names[image_id] = images.file_names[index]
         objects += [
             _true_object(item, image_id, size=sizes[image_id], categories=categories)
             for item in (*kept, *others.get(index, ()))
         ]
-    return CocoTruth(image_sizes=sizes, categories=tuple(categories), objects=tuple(objects))
+    return CocoTruth(
+        image_sizes=sizes,
+        file_names=file_names,
+        categories=tuple(categories),
+        objects=tuple(objects),
+        federation=federation,
+    )
 
 
 def _true_object(

@@ -1,5 +1,6 @@
 """How well masks fit the objects that were found, apart from whether they were found."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -31,13 +32,20 @@ def mean_matched_iou(references: COCO, detections: COCO, *, image_ids: Sequence[
 def _box_matches(
     references: COCO, detections: COCO, *, image_ids: Sequence[int]
 ) -> Iterator[tuple[Any, Any]]:
+    """One category at a time, on the images that show it: there may be 1203, few in an image."""
     evaluator = COCOeval(references, detections, "bbox")
-    evaluator.params.imgIds = list(image_ids)
-    evaluator.params.iouThrs = np.array([MATCH_IOU])
-    evaluator.params.areaRng = evaluator.params.areaRng[:1]  # all sizes
-    evaluator.evaluate()
-    for image in filter(None, evaluator.evalImgs):
-        pairs = zip(image["dtIds"], image["dtMatches"][0], image["dtIgnore"][0], strict=True)
-        for found, true, ignored in pairs:
-            if true and not ignored:
-                yield detections.anns[found], references.anns[int(true)]
+    params: Any = evaluator.params  # its published types are those of empty lists
+    params.iouThrs = np.array([MATCH_IOU])
+    params.areaRng = params.areaRng[:1]  # all sizes
+    images: dict[int, set[int]] = defaultdict(set)
+    for item in references.dataset["annotations"]:
+        images[item["category_id"]].add(item["image_id"])
+    for category_id in sorted(images):
+        params.catIds = [category_id]
+        params.imgIds = sorted(images[category_id].intersection(image_ids))
+        evaluator.evaluate()
+        for image in filter(None, evaluator.evalImgs):
+            pairs = zip(image["dtIds"], image["dtMatches"][0], image["dtIgnore"][0], strict=True)
+            for found, true, ignored in pairs:
+                if true and not ignored:
+                    yield detections.anns[found], references.anns[int(true)]

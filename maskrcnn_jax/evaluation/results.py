@@ -1,17 +1,18 @@
 """From the detector's output to COCO results: original frame, pasted masks, original ids."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
 from maskrcnn_jax.data.records import Category, Record
+from maskrcnn_jax.errors import InputError, did_you_mean
 from maskrcnn_jax.evaluation import rle
 from maskrcnn_jax.structures import Detections
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class ImageDetections:
     """What was found in one image, in pixels of the original image, best first, no padding."""
 
@@ -20,9 +21,51 @@ class ImageDetections:
     mask_scores: np.ndarray  # float [n], the same unless a head has judged the masks
     labels: np.ndarray  # int [n], in [0, K)
     segmentations: list[dict] | None  # n compressed RLEs; None for a detector without masks
+    # Where they are known: (height, width) of the image, and the names of the K classes.
+    size: tuple[int, int] | None = None
+    class_names: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.scores)
+
+    def __repr__(self) -> str:
+        found = (f"{name} {score:.2f}" for name, score in zip(self.names, self.scores, strict=True))
+        return f"<{len(self)} detections: {', '.join(found)}>" if len(self) else "<0 detections>"
+
+    @property
+    def names(self) -> list[str]:
+        """The class of each detection by name, or by number where names are not known."""
+        return [self.class_names[i] if self.class_names else str(i) for i in self.labels]
+
+    @property
+    def masks(self) -> rle.DecodedMasks | None:
+        """n masks bool [height, width], decoded when asked for; ``np.asarray`` has them all."""
+        if self.segmentations is None:
+            return None
+        return rle.DecodedMasks(self.segmentations, size=self.size or (0, 0))
+
+    def select(self, kept: np.ndarray) -> "ImageDetections":
+        """These detections alone: indices, in the order given, or one bool for each."""
+        kept = np.arange(len(self))[kept]
+        arrays = {name: getattr(self, name)[kept] for name in _ARRAYS}
+        segmentations = self.segmentations and [self.segmentations[i] for i in kept]
+        return replace(self, **arrays, segmentations=segmentations)
+
+    def passing(self, *, min_score: float = 0.0, classes: Collection[str] = ()) -> np.ndarray:
+        """Indices of what scores enough and is of one of these classes; of any if none is given."""
+        check_class_names(classes, known=self.class_names)
+        is_wanted = [not classes or name in classes for name in self.names]
+        return np.flatnonzero((self.scores >= min_score) & np.array(is_wanted, bool))
+
+
+_ARRAYS = ("boxes", "scores", "mask_scores", "labels")
+
+
+def check_class_names(names: Collection[str], *, known: Collection[str]) -> None:
+    """Refuses a name that no class has."""
+    for name in names:
+        if name not in known:
+            raise InputError(f"there is no class {name!r}.{did_you_mean(name, known)}")
 
 
 def in_original_frame(
@@ -31,6 +74,7 @@ def in_original_frame(
     resized: Sequence[int],
     original: Sequence[int],
     paste: Literal["exact", "whole_pixels"],
+    class_names: tuple[str, ...] = (),
 ) -> ImageDetections:
     """Takes the detections of one image (no batch axis) back to the image as it was in its file.
 
@@ -58,6 +102,8 @@ def in_original_frame(
         mask_scores=np.asarray(detections.mask_scores)[kept],
         labels=np.asarray(detections.labels)[kept],
         segmentations=segmentations,
+        size=(height, width),
+        class_names=class_names,
     )
 
 
@@ -89,6 +135,7 @@ def annotated_objects(record: Record) -> ImageDetections:
             rle.compressed(item.segmentation, height=record.height, width=record.width)
             for item in objects
         ],
+        size=(record.height, record.width),
     )
 
 

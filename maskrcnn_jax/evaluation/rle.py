@@ -58,16 +58,35 @@ def decode(rle: dict) -> np.ndarray:
 
 
 def decode_extent(rle: dict) -> tuple[int, int, np.ndarray]:
-    """The first column and row of a mask's extent, and what it holds there: 0 or 1, uint8."""
+    """The first column and row of a mask's extent, and what it holds there: 0 or 1, uint8.
+
+    The rest of the image is never decoded: of a small object in a large image it is nearly all.
+    """
     x, y, width, height = map(int, extent(rle))
-    return x, y, np.ascontiguousarray(_coco.decode(rle)[y : y + height, x : x + width])
+    rows = rle["size"][0]
+    ends = np.cumsum(rle_counts(rle)) - x * rows  # of the runs, from the first column on
+    runs = np.diff(np.clip(ends, 0, width * rows), prepend=0)
+    values = (np.arange(len(runs)) % 2).astype(np.uint8)
+    columns = np.repeat(values, runs).reshape(width, rows)
+    return x, y, np.ascontiguousarray(columns.T[y : y + height])
 
 
 class DecodedMasks(Sequence[np.ndarray]):
-    """Masks bool [h, w] that are decoded when asked for: large images need not hold them all."""
+    """Masks bool [h, w] that are decoded when asked for: large images need not hold them all.
 
-    def __init__(self, rles: Sequence[dict]):
+    ``size`` is (h, w), which shows in an array of all masks if there are none.
+    """
+
+    def __init__(self, rles: Sequence[dict], *, size: tuple[int, int] = (0, 0)):
         self._rles = rles
+        self._size = size
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """All masks, [n, h, w]."""
+        if copy is False:
+            raise ValueError("masks are decoded into a new array")
+        masks = np.stack(list(self)) if self._rles else np.zeros((0, *self._size), bool)
+        return masks if dtype is None else masks.astype(dtype)
 
     def __len__(self) -> int:
         return len(self._rles)
@@ -78,7 +97,7 @@ class DecodedMasks(Sequence[np.ndarray]):
     def __getitem__(self, index: slice) -> "DecodedMasks": ...
     def __getitem__(self, index):
         if isinstance(index, slice):
-            return DecodedMasks(self._rles[index])
+            return DecodedMasks(self._rles[index], size=self._size)
         return decode(self._rles[index])
 
 

@@ -1,10 +1,12 @@
-"""Scores as plain text of at most 80 columns."""
+"""Scores and counts as plain text of at most 80 columns."""
 
+import itertools
 import math
 import textwrap
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
-from maskrcnn_jax.evaluation.coco import SUMMARY_NAMES, CocoScores, IouType
+from maskrcnn_jax.evaluation.coco import CocoScores, IouType
 
 _WIDTH = 80
 _LONGEST_NAME = 20
@@ -12,13 +14,13 @@ _HEADINGS: dict[IouType, str] = {"bbox": "box", "segm": "mask", "boundary": "bou
 
 
 def summary_table(scores: Mapping[IouType, CocoScores]) -> str:
-    """The 12 numbers, precision on the left, recall on the right, boxes beside masks."""
+    """All numbers but those of classes: precision on the left, recall on the right."""
+    names = list(next(iter(scores.values())).summary)
+    columns = ([name for name in names if name.startswith(kind)] for kind in ("AP", "AR"))
     heading = _cells({kind: _HEADINGS[kind] for kind in scores})
     lines = [f"{'':6}{heading}{'':8}{heading}"]
-    for precision, recall in zip(SUMMARY_NAMES[:6], SUMMARY_NAMES[6:], strict=True):
-        left = _cells({kind: _number(item.summary[precision]) for kind, item in scores.items()})
-        right = _cells({kind: _number(item.summary[recall]) for kind, item in scores.items()})
-        lines.append(f"{precision:6}{left}  {recall:6}{right}")
+    for pair in itertools.zip_longest(*columns):
+        lines.append("  ".join(f"{name:6}{_row(scores, name)}" for name in pair if name))
     quality = scores["segm"].mean_matched_iou if "segm" in scores else None
     if quality is not None:
         lines += ["", f"mean IoU of matched masks {_number(quality)}"]
@@ -47,6 +49,27 @@ def class_table(scores: Mapping[IouType, CocoScores]) -> str:
         text = f"Without objects: {', '.join(absent)}"
         lines += ["", *textwrap.wrap(text, _WIDTH)]
     return "\n".join(lines)
+
+
+def count_table(counts: Sequence[Mapping[str, int]]) -> str:
+    """Objects of each class in all images, the most frequent first, and in how many images.
+
+    ``counts`` has the number of objects of each class in each image.
+    """
+    objects, images = Counter(), Counter()
+    for image in counts:
+        objects.update(image)
+        images.update(image.keys())
+    width = max([len(_shortened(name)) for name in objects] + [len("all")])
+    lines = [f"{'':{width}}  objects  images"]
+    for name, count in objects.most_common():
+        lines.append(f"{_shortened(name):{width}}  {count:7}  {images[name]:6}")
+    num_images = sum(any(image.values()) for image in counts)
+    return "\n".join([*lines, f"{'all':{width}}  {objects.total():7}  {num_images:6}"])
+
+
+def _row(scores: Mapping[IouType, CocoScores], name: str) -> str:
+    return _cells({kind: _number(item.summary[name]) for kind, item in scores.items()})
 
 
 def _names(scores: Mapping[IouType, CocoScores]) -> list[str]:

@@ -125,18 +125,27 @@ class CascadeRoIHead(nn.Module):
         self, features: Features, proposals: Proposals, sizes: Int[Array, "b 2"]
     ) -> Detections:
         """Boxes of the last stage after NMS, then the mask of each one's class."""
+        return self.masks_of(features, self.detect(features, proposals, sizes))
+
+    def detect(
+        self, features: Features, proposals: Proposals, sizes: Int[Array, "b 2"]
+    ) -> Detections:
+        """Boxes of the last stage after NMS, without masks."""
         config = self.config
 
         def look(boxes: Array, stage: Stage) -> tuple[Array, Array]:
             pooled = pool(features, boxes, proposals.valid, config=config.pooling)
             return self.box_heads[stage.number](pooled)
 
-        detections = detect_in_stages(
+        return detect_in_stages(
             *(look, proposals, sizes),
             stages=config.stages,
             averaged=config.averaged,
             config=config.detections,
         )
+
+    def masks_of(self, features: Features, detections: Detections) -> Detections:
+        """The detections, whatever their boxes come from, with their masks if there are heads."""
         if not self.mask_heads:
             return detections
         return average_masks([head.predict(features, detections) for head in self.mask_heads])

@@ -1,7 +1,7 @@
 """From the box head's outputs to final boxes, for one image.
 
 Shapes: n RoIs, k classes, k1 = k + 1 with background, q boxes of a RoI (k, or 1 if class-agnostic),
-r = 4 * q deltas, d detections.
+r = 4 * q deltas, c candidates, d detections.
 """
 
 from dataclasses import dataclass, field
@@ -63,12 +63,25 @@ def detect(
     candidates = (scores > config.score_threshold) & (valid & finite)[:, None]  # [n, k]
     if config.min_side > 0:
         candidates &= box_ops.is_nonempty(boxes, min_side=config.min_side)
-    boxes = boxes.reshape(-1, 4)
     labels = jnp.tile(jnp.arange(num_classes), num_rois)
+    return best_of(
+        boxes.reshape(-1, 4), scores.reshape(-1), labels, candidates.reshape(-1), config=config
+    )
+
+
+def best_of(
+    boxes: Float[Array, "c 4"],
+    scores: Float[Array, " c"],
+    labels: Int[Array, " c"],
+    valid: Bool[Array, " c"],
+    *,
+    config: DetectionConfig,
+) -> Detections:
+    """Those of the candidates that are left by NMS, best first, without masks."""
     kept = config.nms.build()(
         boxes,
-        scores.reshape(-1),
-        candidates.reshape(-1),
+        scores,
+        valid,
         labels=None if config.class_agnostic_nms else labels,
         num_outputs=config.max_detections,
     )

@@ -148,24 +148,42 @@ class HTCRoIHead(nn.Module):
         self, features: Features, proposals: Proposals, sizes: Int[Array, "b 2"]
     ) -> Detections:
         """Boxes of the last stage after NMS, then the mask of each one's class."""
-        config, maps = self.config, _Maps(features, None)
-        if config.semantic is not None:
-            maps = _Maps(features, self.semantic_head(features).features)
-        detections = detect_in_stages(
+        maps = self._maps(features)
+        return self._masks_of(maps, self._detect(maps, proposals, sizes))
+
+    def detect(
+        self, features: Features, proposals: Proposals, sizes: Int[Array, "b 2"]
+    ) -> Detections:
+        """Boxes of the last stage after NMS, without masks."""
+        return self._detect(self._maps(features), proposals, sizes)
+
+    def masks_of(self, features: Features, detections: Detections) -> Detections:
+        """The detections, whatever their boxes come from, with their masks."""
+        return self._masks_of(self._maps(features), detections)
+
+    def _maps(self, features: Features) -> _Maps:
+        if self.config.semantic is None:
+            return _Maps(features, None)
+        return _Maps(features, self.semantic_head(features).features)
+
+    def _detect(self, maps: _Maps, proposals: Proposals, sizes: Int[Array, "b 2"]) -> Detections:
+        return detect_in_stages(
             lambda boxes, stage: self._look(maps, boxes, proposals.valid, stage),
             *(proposals, sizes),
-            stages=config.stages,
+            stages=self.config.stages,
             averaged="logits",
-            config=config.detections,
+            config=self.config.detections,
         )
+
+    def _masks_of(self, maps: _Maps, detections: Detections) -> Detections:
         features_of_stages = self._mask_features(
-            maps, detections.boxes, detections.valid, num_stages=len(config.stages)
+            maps, detections.boxes, detections.valid, num_stages=len(self.config.stages)
         )
         found = [
             with_masks(detections, head.logits(x))
             for head, x in zip(self.mask_heads, features_of_stages, strict=True)
         ]
-        return average_masks(found if config.mask_stages == "all" else found[-1:])
+        return average_masks(found if self.config.mask_stages == "all" else found[-1:])
 
     def _look(
         self, maps: _Maps, boxes: Float[Array, "b n 4"], valid: Bool[Array, "b n"], stage: Stage

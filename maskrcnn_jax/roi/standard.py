@@ -78,6 +78,12 @@ class StandardRoIHead(nn.Module):
         self, features: Features, proposals: Proposals, sizes: Int[Array, "b 2"]
     ) -> Detections:
         """Boxes of all classes after NMS, then the mask of each one's class."""
+        return self.masks_of(features, self.detect(features, proposals, sizes))
+
+    def detect(
+        self, features: Features, proposals: Proposals, sizes: Int[Array, "b 2"]
+    ) -> Detections:
+        """Boxes of all classes after NMS, without masks."""
         config = self.config
         pooled = pool(features, proposals.boxes, proposals.valid, config=config.pooling)
         logits, deltas = self.box_head(pooled)
@@ -92,7 +98,10 @@ class StandardRoIHead(nn.Module):
             )
             return detect(probabilities, boxes, proposals.valid, config=config.detections)
 
-        detections = jax.vmap(for_one_image)(jax.nn.softmax(logits), deltas, proposals, sizes)
+        return jax.vmap(for_one_image)(jax.nn.softmax(logits), deltas, proposals, sizes)
+
+    def masks_of(self, features: Features, detections: Detections) -> Detections:
+        """The detections, whatever their boxes come from, with their masks if there is a head."""
         if self.mask_head is None:
             return detections
         return self.mask_head.predict(features, detections)

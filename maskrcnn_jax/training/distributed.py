@@ -26,6 +26,7 @@ class DistributedConfig:
 
     # HOST:PORT of process 0, at which all processes meet; needs the two others.
     coordinator: str | None = None
+    # How many processes there are, and which of them, from 0, this one is.
     num_processes: int | None = None
     process_id: int | None = None
     # Seconds after which a process that has fallen silent is given up, and the run with it.

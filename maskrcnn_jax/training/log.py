@@ -2,8 +2,7 @@
 
 import sys
 import time
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 
 import jax
 import numpy as np
@@ -12,21 +11,21 @@ from tqdm import tqdm
 
 from maskrcnn_jax.training.compilations import Compilations
 from maskrcnn_jax.training.distributed import is_first_process, say
-from maskrcnn_jax.training.log_files import LogFiles
+from maskrcnn_jax.training.log_outputs import LogOutput
 from maskrcnn_jax.training.step import Metrics
 
 Sums = tuple[tuple[str, float], ...]
 
 
 class TrainingLog:
-    """Averages metrics over the steps between two lines. The first process writes.
+    """Averages metrics over the steps between two lines. The first process has outputs to write to.
 
     ``unlogged`` is what a run that was stopped between two lines had noted of the next one.
     """
 
     def __init__(
         self,
-        workdir: Path,
+        outputs: Sequence[LogOutput],
         *,
         start: int,
         num_steps: int,
@@ -41,7 +40,7 @@ class TrainingLog:
         self._pending: list[Metrics] = []
         self._time, self._steps_timed = time.perf_counter(), 0
         self._compilations = Compilations()
-        self._files = LogFiles(workdir, start=start) if is_first_process() else None
+        self._outputs = outputs
         self._bar = tqdm(
             disable=not is_first_process(),
             initial=start,
@@ -59,8 +58,7 @@ class TrainingLog:
         self._bar.update()
         if seconds := self._compilations.seconds_since_asked():
             _, height, width, _ = image_shape
-            self._bar.clear()
-            say(f"step {self._step}: compiled in {seconds:.1f} s, for images of {height}x{width}")
+            self._tell(f"compiled in {seconds:.1f} s, for images of {height}x{width}")
 
     def is_due(self) -> bool:
         """Whether a line belongs behind the newest step."""
@@ -90,15 +88,26 @@ class TrainingLog:
             "compilations": self._compilations.count,
         }
         self._sums, self._time, self._steps_timed = {}, now, 0
-        if self._files is not None:
-            self._files.write(self._step, line)
+        for output in self._outputs:
+            output.write(self._step, line)
         self._bar.set_postfix_str(_summary(line))
         self._compilations.seconds_since_asked()  # those for the learning rate are nobody's news
 
+    def write_picture(self, picture: np.ndarray) -> None:
+        """Writes a picture of the newest step."""
+        for output in self._outputs:
+            output.write_picture(self._step, picture)
+        if seconds := self._compilations.seconds_since_asked():
+            self._tell(f"compiled for its pictures in {seconds:.1f} s")
+
     def close(self) -> None:
         self._bar.close()
-        if self._files is not None:
-            self._files.close()
+        for output in self._outputs:
+            output.close()
+
+    def _tell(self, what: str) -> None:
+        self._bar.clear()
+        say(f"step {self._step}: {what}")
 
 
 def _summary(line: Mapping[str, float]) -> str:

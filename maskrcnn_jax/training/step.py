@@ -165,9 +165,16 @@ def make_predict_step(
     def local_predict(variables: dict[str, Any], batch: Batch) -> Any:
         return model.apply(variables, batch, method="predict")
 
+    return over_devices(local_predict, mesh)
+
+
+def over_devices(
+    function: Callable[[dict[str, Any], Batch], Any], mesh: Mesh
+) -> Callable[[dict[str, Any], Batch], Any]:
+    """Jitted: each device has all variables, its images, and its part of what comes out."""
     return jax.jit(
         jax.shard_map(
-            local_predict,
+            function,
             mesh=mesh,
             in_specs=(P(), P(DATA_AXIS)),
             out_specs=P(DATA_AXIS),

@@ -3,6 +3,7 @@
 import copy
 import json
 import random
+from collections.abc import Callable
 from typing import Any
 
 from tests.data.coco_files import content
@@ -41,15 +42,19 @@ _VALUES: tuple[Any, ...] = (
 )
 
 
-def mutated_file(seed: int) -> bytes:
+def mutated_file(seed: int, valid: Callable[[], Any] = content) -> bytes:
     """A valid file with one to three mutations: of its values, or else of its bytes."""
     rng = random.Random(seed)
     if rng.random() < 0.7:
-        value = content()
+        value = valid()
         for _ in range(rng.choice((1, 1, 1, 2, 3))):
             value = _mutate_value(value, rng)
         return json.dumps(value, ensure_ascii=rng.random() < 0.5).encode(errors="surrogatepass")
-    encoded = json.dumps(content(), ensure_ascii=False).encode()
+    return mutated_bytes(json.dumps(valid(), ensure_ascii=False).encode(), rng)
+
+
+def mutated_bytes(encoded: bytes, rng: random.Random) -> bytes:
+    """One to three mutations of the bytes of a file."""
     for _ in range(rng.choice((1, 1, 2, 3))):
         encoded = rng.choice(_MUTATIONS_OF_BYTES)(encoded, rng)
     return encoded

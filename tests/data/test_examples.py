@@ -5,16 +5,10 @@ import numpy as np
 import pytest
 
 from maskrcnn_jax.data.colours import ColourJitterConfig
-from maskrcnn_jax.data.examples import (
-    evaluation_example,
-    filling_example,
-    prediction_example,
-    training_example,
-)
+from maskrcnn_jax.data.examples import filling_example, image_example, training_example
 from maskrcnn_jax.data.images import resize_image
 from maskrcnn_jax.data.plan import Entry
 from maskrcnn_jax.data.views import View
-from maskrcnn_jax.errors import InputError
 from tests.data.samples import make_annotation, make_config, make_record
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -165,29 +159,16 @@ def test_boxes_are_clipped_and_those_left_without_area_are_not_valid():
     np.testing.assert_allclose(truth.mask_frames[0], [43.75, 25, 50, 30])
 
 
-def test_evaluation_sees_the_same_pixels_without_ground_truth():
-    record = make_record(noise(), [make_annotation((0, 0, 8, 8))])
-    example = evaluation_example(record, ENTRY, padded_size=(32, 64))
+def test_an_image_alone_has_the_same_pixels_and_no_ground_truth():
+    example = image_example(noise(), size=(30, 50), padded_size=(32, 64), index=5)
     np.testing.assert_array_equal(example.images, train([]).images)
     assert example.ground_truth.boxes.shape == (0, 4)
+    assert example.sizes.tolist() == [30, 50]
     assert example.indices == 5
 
 
-def test_a_users_image_is_sized_like_those_of_an_evaluation():
-    config = make_config(eval_short_side=30, long_side=50)
-    example = prediction_example(noise(), config, name="mine.jpg", index=5)
-    record = make_record(noise())
-    expected = evaluation_example(record, ENTRY, padded_size=(32, 64))
-    assert jax.tree.all(jax.tree.map(np.array_equal, example, expected))
-    with pytest.raises(InputError, match=r"mine\.jpg.*64x64"):
-        prediction_example(
-            noise((80, 80)), make_config(eval_short_side=60), name="mine.jpg", index=0
-        )
-
-
-def test_filling_examples_have_the_shapes_of_evaluation():
-    record = make_record(noise())
-    expected = evaluation_example(record, ENTRY, padded_size=(32, 64))
+def test_filling_examples_have_the_shapes_of_images_alone():
+    expected = image_example(noise(), size=(30, 50), padded_size=(32, 64), index=5)
     filling = filling_example(padded_size=(32, 64))
     assert not filling.valid
     same = jax.tree.map(lambda a, b: a.shape == b.shape and a.dtype == b.dtype, filling, expected)

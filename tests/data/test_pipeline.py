@@ -8,6 +8,7 @@ import pytest
 
 from maskrcnn_jax.data.colours import ColourJitterConfig
 from maskrcnn_jax.data.copy_paste import CopyPasteConfig
+from maskrcnn_jax.data.image_views import AugmentationConfig
 from maskrcnn_jax.data.pipeline import count_object_slots, eval_batches, train_batches
 from maskrcnn_jax.data.plan import TrainPlan, plan_evaluation
 from maskrcnn_jax.data.views import LargeScaleJitterConfig, RandomCropConfig
@@ -48,7 +49,7 @@ def test_abstract_batches_have_their_shapes(dataset):
     [batch] = take(train_batches(dataset, config, seed=0), 1)
     expected = abstract_batch(4, (64, 64), num_slots=7, mask_size=config.mask_size)
     assert shapes(batch) == shapes(expected)
-    [batch] = take(eval_batches(dataset, config), 1)
+    [(batch,)] = take(eval_batches(dataset, config), 1)
     assert shapes(batch) == shapes(abstract_batch(3, (64, 96), num_slots=0, mask_size=0))
 
 
@@ -120,7 +121,7 @@ def test_evaluation_knows_no_recipes(dataset):
 
 def test_evaluation_is_those_of_the_plan_and_ends(dataset):
     plan = plan_evaluation(dataset, CONFIG)
-    batches = list(eval_batches(dataset, CONFIG))
+    batches = [batch for (batch,) in eval_batches(dataset, CONFIG)]
     assert len(batches) == len(plan) == 3
     for number, batch in enumerate(batches):
         entries = plan.batch(number).entries
@@ -130,7 +131,22 @@ def test_evaluation_is_those_of_the_plan_and_ends(dataset):
         assert batch.ground_truth.boxes.shape == (4, 0, 4)
     shares = [eval_batches(dataset, CONFIG, process_index=i, process_count=4) for i in range(4)]
     for batch, *parts in zip(batches, *shares, strict=True):
+        parts = [part for (part,) in parts]
         assert_equal(jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts), batch)
+
+
+def test_views_of_a_batch_are_of_the_same_images_at_their_scales(dataset):
+    augmentation = AugmentationConfig(scales=(1.0, 0.5), flip=True)
+    plain = [batch for (batch,) in eval_batches(dataset, CONFIG)]
+    for batch, views in zip(plain, eval_batches(dataset, CONFIG, augmentation), strict=True):
+        height, width = batch.images.shape[1:3]
+        assert_equal(views[0], batch)
+        assert [view.images.shape[1:3] for view in views[:2]] == [(height, width)] * 2
+        smaller = tuple(-(-side // 64) * 32 for side in (height, width))
+        assert [view.images.shape[1:3] for view in views[2:]] == [smaller] * 2
+        for view in views:
+            assert_equal(view.indices, batch.indices)
+            assert_equal(view.valid, batch.valid)
 
 
 def test_worker_processes_give_the_same_batches(dataset):

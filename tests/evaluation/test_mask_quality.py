@@ -40,3 +40,10 @@ def test_crowds_and_other_classes_take_no_part(truth, perfect):
     assert mean_iou(truth, [*perfect, in_crowd]) == 1
     other_class = [perfect[0] | {"category_id": 6}]
     assert math.isnan(mean_iou(truth, other_class))
+
+
+def test_only_the_chosen_images_count(truth, perfect):
+    perfect[1]["segmentation"] = rectangle(60, 20, 50, 20)  # in image 7
+    for image_ids, expected in (([7], (1 + 0.4 + 1) / 3), ([3, 5], 1)):
+        scores = evaluate(truth, perfect, iou_types=("segm",), image_ids=image_ids)["segm"]
+        assert scores.mean_matched_iou == pytest.approx(expected)

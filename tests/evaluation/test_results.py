@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from maskrcnn_jax.data.records import Annotation, Category, Record
+from maskrcnn_jax.errors import InputError
 from maskrcnn_jax.evaluation import rle
 from maskrcnn_jax.evaluation.results import annotated_objects, coco_records, in_original_frame
 from maskrcnn_jax.structures import Detections
@@ -164,3 +165,36 @@ def test_whole_pixels_are_torchvisions_paste(box):
     size = (height, width)
     pasted = in_original_frame(found, resized=size, original=size, paste="whole_pixels")
     np.testing.assert_array_equal(rle.decode(pasted.segmentations[0]), expected)
+
+
+def test_what_is_selected_is_all_of_it():
+    found = convert(detections())
+    for kept in (np.array([1, 0]), np.array([1])):
+        some = found.select(kept)
+        np.testing.assert_array_equal(some.boxes, found.boxes[kept])
+        np.testing.assert_array_equal(some.mask_scores, found.mask_scores[kept])
+        assert some.segmentations == [found.segmentations[i] for i in kept]
+        assert some.size == ORIGINAL
+    assert len(found.select(found.scores > 0.85)) == 1
+    none = found.select(np.array([], int))
+    assert np.asarray(none.masks).shape == (0, *ORIGINAL)
+    assert convert(detections(side=0)).select(np.array([0])).masks is None
+
+
+def test_passing_are_good_enough_and_of_the_classes():
+    found = dataclasses.replace(convert(detections()), class_names=("dog", "cat"))
+    assert found.names == ["cat", "dog"]
+    assert found.passing().tolist() == [0, 1]
+    assert found.passing(min_score=0.85).tolist() == [0]
+    assert found.passing(classes=["dog"]).tolist() == [1]
+    assert found.passing(min_score=0.85, classes=["dog"]).tolist() == []
+    assert found.select(np.array([], int)).passing(classes=["dog"]).tolist() == []
+    with pytest.raises(InputError, match=r"no class 'catt'\. Did you mean 'cat'\?"):
+        found.passing(classes=["catt"])
+
+
+def test_detections_introduce_themselves():
+    found = dataclasses.replace(convert(detections()), class_names=("dog", "cat"))
+    assert repr(found) == "<2 detections: cat 0.90, dog 0.80>"
+    assert repr(convert(detections())) == "<2 detections: 1 0.90, 0 0.80>"
+    assert repr(found.select(np.array([], int))) == "<0 detections>"

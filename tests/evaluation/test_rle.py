@@ -62,6 +62,11 @@ def test_decode_inverts_the_coco_encoder(mask):
     assert rle.area(encoded) == mask.sum()
     height, width = mask.shape
     assert rle.compressed(encoded, height=height, width=width) == encoded
+    x, y, inside = rle.decode_extent(encoded)
+    around = np.zeros(mask.shape, np.uint8)
+    around[y : y + inside.shape[0], x : x + inside.shape[1]] = inside
+    np.testing.assert_array_equal(around, mask)
+    assert [x, y, *inside.shape[::-1]] == rle.extent(encoded)
 
 
 def test_long_runs_take_several_characters():

@@ -1,13 +1,13 @@
 import math
 
 from maskrcnn_jax.evaluation.coco import SUMMARY_NAMES, CocoScores
-from maskrcnn_jax.evaluation.tables import class_table, summary_table
+from maskrcnn_jax.evaluation.tables import class_table, count_table, summary_table
 
 
 def scores(per_class, *, quality=None):
     summary = {name: index / 100 for index, name in enumerate(SUMMARY_NAMES)}
     summary["APs"] = math.nan
-    return CocoScores(summary=summary, per_class=per_class, mean_matched_iou=quality)
+    return CocoScores(summary=summary, per_class=per_class, mean_matched_iou=quality, evidence=None)
 
 
 def test_summary_table():
@@ -49,3 +49,15 @@ def test_tables_fit_into_80_columns_and_name_every_class():
 def test_class_table_without_any_objects():
     table = class_table({"bbox": scores({"cat": math.nan})})
     assert table.endswith("Without objects: cat")
+
+
+def test_counts_are_summed_over_images_the_most_frequent_first():
+    table = count_table([{"dog": 1, "cat": 2}, {}, {"cat": 1}, {"a name that is far too long": 1}])
+    assert table.splitlines() == [
+        "                      objects  images",
+        "cat                         3       2",
+        "dog                         1       1",
+        "a name that is far …        1       1",
+        "all                         5       3",
+    ]
+    assert count_table([{}]).splitlines() == ["     objects  images", "all        0       0"]

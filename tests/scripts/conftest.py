@@ -22,7 +22,8 @@ TINY = (
     "--model.rpn.train-proposals.after-nms 50 --model.rpn.test-proposals.after-nms 50 "
     "--model.roi.detections.score-threshold 0.0 --model.roi.detections.max-detections 10 "
     "--optimizer.schedule.epochs 1 --optimizer.schedule.decay-at 0.5 "
-    "--optimizer.schedule.warmup-steps 2 --run.checkpoint-every 2 --run.log-every 1"
+    "--optimizer.schedule.warmup-steps 2 --run.checkpoint-every 2 --run.log-every 1 "
+    "--run.pictures-every 0"
 ).split()
 
 # What of a line of the log depends on the machine.

@@ -15,6 +15,7 @@ from maskrcnn_jax.training.checkpoint import load_trained
 from tests.scripts.conftest import ROOT, TINY, log_lines
 
 BATCH = ("--input.batch-size", "4", "--input.eval-batch-size", "4")
+PICTURES = ("--run.pictures-every", "2")
 TIMEOUT = 5  # seconds of silence after which a process is given up
 
 
@@ -61,7 +62,7 @@ def cache(tmp_path_factory):
 def alone(run, tmp_path_factory):
     """The same run by one process, on one device."""
     workdir = tmp_path_factory.mktemp("alone")
-    result = run("train.py", "shapes", "--workdir", workdir, *TINY, *BATCH)
+    result = run("train.py", "shapes", "--workdir", workdir, *TINY, *BATCH, *PICTURES)
     assert result.returncode == 0, result.stderr
     return workdir
 
@@ -72,7 +73,7 @@ def test_two_processes_do_what_one_does(alone, cache, tmp_path):
 
 def assert_as_one_does(alone, cache, tmp_path, *, count):
     """Runs ``count`` processes, and compares logs and weights."""
-    outputs = finish(start(tmp_path, cache, count))
+    outputs = finish(start(tmp_path, cache, count, *PICTURES))
     assert [status for _, status in outputs] == [0] * count, outputs
     assert f"process {count - 1} of {count}: " in outputs[0][0]
     assert "trained for 2 steps" in outputs[0][0]
@@ -81,6 +82,8 @@ def assert_as_one_does(alone, cache, tmp_path, *, count):
         assert ours.keys() == expected.keys()
         for name in ours:
             np.testing.assert_allclose(ours[name], expected[name], rtol=1e-5, err_msg=name)
+    pictures = sorted(path.name for path in (tmp_path / "pictures").iterdir())
+    assert pictures == ["step_00000001.png", "step_00000002.png"]
     (run_a, variables_a), (run_b, variables_b) = load_trained(tmp_path), load_trained(alone)
     assert run_a == run_b
     jax.tree.map(

@@ -2,7 +2,7 @@ import json
 
 
 def test_a_run_is_scored_and_written_down(run, workdir, tmp_path):
-    result = run("eval.py", "--workdir", workdir, "--out", tmp_path)
+    result = run("eval.py", "--workdir", workdir, "--out", tmp_path, "--report", tmp_path / "page")
     assert result.returncode == 0, result.stderr
     assert "AP50" in result.stdout
     metrics = json.loads((tmp_path / "metrics.json").read_text())
@@ -12,6 +12,9 @@ def test_a_run_is_scored_and_written_down(run, workdir, tmp_path):
     results = json.loads((tmp_path / "results.json").read_text())
     assert {record["image_id"] for record in results} <= {1, 2, 3}
     assert all(record["segmentation"]["size"] == [64, 64] for record in results)
+    page = (tmp_path / "page" / "index.html").read_text()
+    assert "shapes, val" in page
+    assert page.count("<img ") == 6  # of 3 images
 
 
 def test_results_do_not_depend_on_the_number_of_devices(run, workdir, tmp_path):
@@ -30,10 +33,14 @@ def test_reference_results_give_their_published_figures(run, shared, tmp_path):
         result = run(
             *("eval.py", "--results", folder / f"instances_val2014_fake{kind}100_results.json"),
             *("--annotations", folder / "instances_val2014_100.json", "--out", tmp_path),
+            *("--report", tmp_path / kind),
         )
         assert result.returncode == 0, result.stderr
         metrics = json.loads((tmp_path / "metrics.json").read_text())[kind]
         assert tuple(round(metrics[name], 3) for name in ("AP", "AP50", "AP75")) == figures
+        page = (tmp_path / kind / "index.html").read_text()
+        assert f"<dd>{figures[0]:.3f}</dd>" in page
+        assert "--images FOLDER" in page
 
 
 def test_bad_input_is_one_clear_message(fails, workdir, tmp_path):
@@ -43,4 +50,6 @@ def test_bad_input_is_one_clear_message(fails, workdir, tmp_path):
     assert "--annotations" in fails("eval.py", "--results", tmp_path / "r.json")
     message = fails("eval.py", "--results", tmp_path / "r.json", "--annotations", tmp_path / "a")
     assert str(tmp_path / "a") in message
+    files = ("--results", tmp_path / "r.json", "--annotations", tmp_path / "a")
+    assert "give --report" in fails("eval.py", *files, "--images", tmp_path)
     assert "Did you mean 'val'?" in fails("eval.py", "--workdir", workdir, "--split", "vall")

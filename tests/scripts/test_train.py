@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from tests.scripts.conftest import TINY, log_lines
+from tests.scripts.stopped_runs import assert_same_result
 
 
 def _lines(workdir):
@@ -52,6 +53,24 @@ def test_unknown_preset_names_the_nearest(fails, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_debug_shows_where_a_mistake_was_noticed(run, tmp_path):
+    result = run("train.py", "shapes", "--workdir", tmp_path, "--run.log-every", "0", "--debug")
+    assert result.returncode == 2
+    assert "log_every must be at least 1" in result.stderr
+    assert "in __post_init__" in result.stderr
+
+
+def test_pictures_change_nothing(run, workdir, tmp_path):
+    options = (*TINY, "--run.pictures-every")
+    result = run("train.py", "shapes", "--workdir", tmp_path, *options, "2")
+    assert result.returncode == 0, result.stderr
+    assert "step 2: compiled for its pictures in" in result.stdout
+    names = [f"step_{step:08d}.png" for step in (1, 2, 4)]
+    assert sorted(path.name for path in (tmp_path / "pictures").iterdir()) == names
+    assert not (workdir / "pictures").exists()
+    assert_same_result(tmp_path, workdir)
+
+
 def test_misspelt_option_names_the_nearest(fails, tmp_path):
     message = fails("train.py", "shapes", "--workdir", tmp_path, "--optimizer.learning-rat", "1")
     assert "--optimizer.learning-rate" in message
@@ -59,7 +78,10 @@ def test_misspelt_option_names_the_nearest(fails, tmp_path):
 
 def test_help_lists_the_presets_and_a_presets_options(run):
     assert "mask_rcnn_r50_fpn_1x" in run("train.py", "--help").stdout
-    assert "--optimizer.learning-rate" in run("train.py", "shapes", "--help").stdout
+    screen = run("train.py", "shapes", "--help").stdout
+    assert screen.count("\n") < 50
+    assert "learning-rate=0.05" in screen
+    assert "--optimizer.learning-rate" in run("train.py", "shapes", "--help", "all").stdout
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import dataclasses
 import importlib.util
 import sys
 import textwrap
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -209,3 +209,10 @@ def test_programs_are_compiled_for_a_slice():
 def test_a_slice_that_does_not_exist_is_refused():
     with pytest.raises(InputError, match=r"v5e:3x5.*Slices are such as v5e:2x4"):
         slice_mesh("v5e:3x5")
+
+
+def test_without_the_repository_one_line_says_where_presets_are(monkeypatch, capsys):
+    """An installed package has none, and a folder ``configs`` may be somebody else's."""
+    monkeypatch.setitem(sys.modules, "configs", ModuleType("configs"))
+    assert run_command(monkeypatch, "shapes", "--topology", "v5e:2x2") == 2
+    assert "error: presets are in configs/ of the repository" in capsys.readouterr().err

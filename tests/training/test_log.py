@@ -1,18 +1,26 @@
+import dataclasses
 import json
 import struct
+import sys
+import types
 
+import cv2
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from tensorboardX.proto import event_pb2
 
+import configs
 from maskrcnn_jax.errors import InputError
 from maskrcnn_jax.training.log import TrainingLog
+from maskrcnn_jax.training.log_files import LogFiles
+from maskrcnn_jax.training.log_outputs import open_outputs
+from maskrcnn_jax.training.log_wandb import WandbLog
 
 
-def log_of(workdir, *, start=0, unlogged=(), every=3):
+def log_of(workdir, *, start=0, unlogged=(), every=3, others=()):
     return TrainingLog(
-        workdir,
+        [*others, LogFiles(workdir, start=start)],
         start=start,
         num_steps=8,
         every=every,
@@ -93,6 +101,94 @@ def test_tensorboard_is_told_where_a_run_goes_on(tmp_path):
     values = {(e.step, v.tag): v.simple_value for e in rest for v in e.summary.value}
     assert values[6, "loss"] == pytest.approx(0.6)
     assert {step for step, _ in values} == {6, 8}
+
+
+def test_a_picture_is_a_file_and_shown_by_tensorboard(tmp_path):
+    log, picture = log_of(tmp_path), np.full((4, 6, 3), 9, np.uint8)
+    note(log, range(1, 3))
+    log.write_picture(picture)
+    log.close()
+    path = tmp_path / "pictures/step_00000002.png"
+    np.testing.assert_array_equal(cv2.imread(str(path)), picture)
+    [board] = (tmp_path / "tensorboard").iterdir()
+    event = list(events(board))[-1]
+    [value] = event.summary.value
+    assert (event.step, value.tag) == (2, "pictures")
+    assert value.image.encoded_image_string == path.read_bytes()
+    assert (value.image.height, value.image.width) == (4, 6)
+
+
+def test_pictures_of_steps_that_are_done_again_are_dropped(tmp_path):
+    first = log_of(tmp_path)
+    for step in range(1, 9):
+        note(first, [step])
+        if step % 4 == 0:
+            first.write_picture(np.zeros((2, 2, 3), np.uint8))
+    first.close()
+    (tmp_path / "pictures/step_of_mine.png").touch()
+    log_of(tmp_path, start=5).close()
+    left = {path.name for path in (tmp_path / "pictures").iterdir()}
+    assert left == {"step_00000004.png", "step_of_mine.png"}
+
+
+class FakeWandb(types.ModuleType):
+    """Notes what it is told."""
+
+    Image = staticmethod(np.shape)
+
+    def __init__(self):
+        super().__init__("wandb")
+        self.started, self.told, self.finished = [], [], 0
+
+    def init(self, **options):
+        self.started.append(options)
+        return self
+
+    def log(self, values, *, step):
+        self.told.append((step, values))
+
+    def finish(self):
+        self.finished += 1
+
+
+def test_wandb_gets_all_lines_and_pictures_of_one_run(tmp_path, monkeypatch):
+    monkeypatch.delenv("WANDB_MODE", raising=False)
+    monkeypatch.setitem(sys.modules, "wandb", fake := FakeWandb())
+    log = log_of(tmp_path, others=[WandbLog(tmp_path, config={"a": 1})])
+    note(log, range(1, 5))
+    log.write_picture(np.zeros((4, 6, 3), np.uint8))
+    log.close()
+    written = [(line.pop("step"), line) for line in lines(tmp_path)]
+    assert fake.told == [*written, (4, {"pictures": (4, 6, 3)})]
+    assert fake.finished == 1
+
+    monkeypatch.setenv("WANDB_MODE", "online")
+    log_of(tmp_path, start=3, others=[WandbLog(tmp_path, config={})]).close()
+    first, second = fake.started
+    assert (first["mode"], second["mode"]) == ("offline", "online")
+    assert first["id"] == second["id"] == (tmp_path / "wandb/run_id").read_text()
+    assert (first["dir"], first["resume"], first["config"]) == (tmp_path, "allow", {"a": 1})
+    WandbLog(tmp_path / "other", config={})
+    assert fake.started[-1]["id"] != first["id"]
+
+
+def test_a_logger_is_an_option(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "wandb", FakeWandb())
+    config = configs.load("shapes")
+    [files] = open_outputs(tmp_path, config, start=0)
+    files.close()
+    run = dataclasses.replace(config.run, logger="wandb")
+    wandb, files = open_outputs(tmp_path, dataclasses.replace(config, run=run), start=0)
+    files.close()
+    assert isinstance(wandb, WandbLog)
+    assert isinstance(files, LogFiles)
+
+
+def test_wandb_that_is_not_installed_is_told(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    with pytest.raises(InputError, match=r"pip install 'maskrcnn-jax\[wandb\]'"):
+        WandbLog(tmp_path / "run", config={})
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_full_disk_is_told(tmp_path):

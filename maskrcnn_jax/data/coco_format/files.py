@@ -20,6 +20,7 @@ def read_files(files: SplitFiles) -> Dataset:
         images=content.images,
         records=FileRecords(files, content),
         dropped=content.dropped,
+        federation=content.federation,
     )
 
 

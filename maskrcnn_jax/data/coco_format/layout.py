@@ -3,6 +3,9 @@
 ``<root>/annotations/instances_<split>.json`` is the annotation file. The file names in it are
 looked up in ``<root>/<split>/``, ``<root>/images/<split>/`` and ``<root>/images/``, in this order.
 Semantic maps, which few models need, lie in ``<root>/stuffthingmaps/<split>/``.
+
+LVIS is taken as it is published: ``<root>/annotations/lvis_v1_train.json`` is its split
+``lvis_v1_train``, whose file names begin with the folders of COCO 2017 in ``<root>``.
 """
 
 import hashlib
@@ -14,6 +17,7 @@ from maskrcnn_jax.data.problems import DataError, Kind
 from maskrcnn_jax.errors import InputError, did_you_mean
 
 _PREFIX = "instances_"
+_LVIS = "lvis_"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,15 +43,23 @@ def find_split(root: Path, split: str) -> SplitFiles:
 
 def find_annotation_file(root: Path, split: str) -> Path:
     """The annotation file of a split. Raises ``InputError`` that names the splits there are."""
-    path = root.expanduser().resolve() / "annotations" / f"{_PREFIX}{split}.json"
+    prefix = "" if split.startswith(_LVIS) else _PREFIX
+    path = root.expanduser().resolve() / "annotations" / f"{prefix}{split}.json"
     if not path.is_file():
         raise InputError(_no_annotation_file(path, split))
     return path
 
 
+def splits_of(root: Path) -> list[str]:
+    """The splits that have an annotation file, in alphabetical order."""
+    return _splits_in(root.expanduser().resolve() / "annotations")
+
+
 def find_image_folders(root: Path, split: str) -> tuple[Path, ...]:
     """Those of the usual folders that exist. Raises ``DataError`` where none does."""
     root = root.expanduser().resolve()
+    if split.startswith(_LVIS):
+        return (root,)
     candidates = (root / split, root / "images" / split, root / "images")
     image_folders = tuple(folder for folder in candidates if folder.is_dir())
     if not image_folders:
@@ -72,9 +84,16 @@ def fingerprint(files: SplitFiles) -> str:
     return digest.hexdigest()[:16]
 
 
+def _splits_in(folder: Path) -> list[str]:
+    return sorted(
+        found.stem.removeprefix(_PREFIX)
+        for prefix in (_PREFIX, _LVIS)
+        for found in folder.glob(f"{prefix}*.json")
+    )
+
+
 def _no_annotation_file(path: Path, split: str) -> str:
-    splits = [found.stem.removeprefix(_PREFIX) for found in path.parent.glob(f"{_PREFIX}*.json")]
-    if splits:
+    if splits := _splits_in(path.parent):
         return f"{path}: no such file, so there is no split {split!r}.{did_you_mean(split, splits)}"
     return (
         f"{path}: no such file. A data set in COCO layout is a folder with "

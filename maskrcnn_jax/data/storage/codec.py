@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
+from maskrcnn_jax.data.federation import Federation
 from maskrcnn_jax.data.records import (
     Annotation,
     Category,
@@ -34,6 +35,8 @@ FEATURES = tfds.features.FeaturesDict(
         "annotations": tfds.features.Text(),
     }
 )
+# Of a federation: category ids of each image.
+_BY_IMAGE = ("absent", "not_exhaustive")
 # Reading hands out the bytes of the image file.
 DECODERS = {"image": tfds.decode.SkipDecoding()}
 
@@ -66,6 +69,7 @@ def to_metadata(dataset: Dataset, *, labels: Sequence[Sequence[int]]) -> dict[st
         "images": images,
         "dropped": [dataclasses.asdict(item) for item in dataset.dropped],
         "labels": labels,
+        "federation": dataset.federation and _listed(dataset.federation),
     }
 
 
@@ -89,7 +93,20 @@ def from_metadata(metadata: dict[str, Any], records: RecordSource) -> Dataset:
             for item in metadata["dropped"]
         ),
         labels=tuple(map(tuple, metadata["labels"])),
+        federation=_to_federation(metadata.get("federation")),  # not there in older data sets
     )
+
+
+def _listed(federation: Federation) -> dict[str, list]:
+    """Pairs of id and value, for keys of JSON objects are texts."""
+    return {name: list(values.items()) for name, values in vars(federation).items()}
+
+
+def _to_federation(listed: dict[str, list] | None) -> Federation | None:
+    if listed is None:
+        return None
+    categories = {name: {id: tuple(ids) for id, ids in listed[name]} for name in _BY_IMAGE}
+    return Federation(frequencies=dict(listed["frequencies"]), **categories)
 
 
 def _to_annotation(fields: dict[str, Any]) -> Annotation:

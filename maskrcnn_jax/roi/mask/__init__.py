@@ -2,7 +2,8 @@
 
 A mask head has two verbs. ``loss(features, positives, truth, keys)`` takes samples that are all
 positive where valid, and one key for each image, and returns ``MaskLosses``;
-``predict(features, detections)`` fills in the masks of detections.
+``predict(features, detections)`` fills in the masks of detections. The config of a head that is not
+of this package is derived from ``MaskHeadConfig`` (``docs/new_mask_head.md``).
 """
 
 from typing import TypeAlias
@@ -13,7 +14,7 @@ from maskrcnn_jax.roi.mask.fcn import FCNMaskHeadConfig
 from maskrcnn_jax.roi.mask.losses import MaskLosses
 from maskrcnn_jax.roi.mask.point_rend import PointRendMaskHeadConfig
 from maskrcnn_jax.roi.mask.scoring import MaskScoringConfig
-from maskrcnn_jax.roi.mask.unwrapped import UnwrappedMaskHeadConfig
+from maskrcnn_jax.roi.mask.unwrapped import MaskHeadConfig, UnwrappedMaskHeadConfig
 
 AnyMaskHeadConfig: TypeAlias = UnwrappedMaskHeadConfig | MaskScoringConfig
 
@@ -22,6 +23,7 @@ __all__ = [
     "BoundaryMaskHeadConfig",
     "DynamicMaskHeadConfig",
     "FCNMaskHeadConfig",
+    "MaskHeadConfig",
     "MaskLosses",
     "MaskScoringConfig",
     "PointRendMaskHeadConfig",

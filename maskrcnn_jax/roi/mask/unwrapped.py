@@ -1,15 +1,32 @@
 """The mask heads that predict masks; those of ``scoring`` wrap one of them.
 
-Add the config of a new head here.
+Add the config of a new head of the package here. A head that lives elsewhere needs no line here.
 """
 
-from typing import TypeAlias
+import abc
+from typing import Any, TypeAlias
 
 from maskrcnn_jax.roi.mask.boundary import BoundaryMaskHeadConfig
 from maskrcnn_jax.roi.mask.dynamic import DynamicMaskHeadConfig
 from maskrcnn_jax.roi.mask.fcn import FCNMaskHeadConfig
 from maskrcnn_jax.roi.mask.point_rend import PointRendMaskHeadConfig
 
+
+class MaskHeadConfig(abc.ABC):
+    """What the config of a mask head outside of the package is derived from: a frozen dataclass.
+
+    A checkpoint calls it by the name of its class, and finds it once the class has been imported.
+    """
+
+    @abc.abstractmethod
+    def build(self, num_classes: int) -> Any:
+        """A Linen module with the verbs of a mask head, ``loss`` and ``predict``."""
+
+
 UnwrappedMaskHeadConfig: TypeAlias = (
-    FCNMaskHeadConfig | BoundaryMaskHeadConfig | DynamicMaskHeadConfig | PointRendMaskHeadConfig
+    FCNMaskHeadConfig
+    | BoundaryMaskHeadConfig
+    | DynamicMaskHeadConfig
+    | PointRendMaskHeadConfig
+    | MaskHeadConfig
 )

@@ -21,7 +21,6 @@ from typing import Annotated
 import jax
 import tyro
 
-import configs
 from maskrcnn_jax import cli
 from maskrcnn_jax.errors import exits_on_input_error
 from maskrcnn_jax.experiment import ExperimentConfig
@@ -56,16 +55,14 @@ def compile_all(config: ExperimentConfig, topology: str) -> bool:
 @exits_on_input_error
 def main() -> None:
     """Reads the command line."""
-    preset, *options = sys.argv[1:] or ["--help"]
-    if preset.startswith("-"):
-        print(f"{__doc__}\nPresets: {', '.join(configs.names())}")
-        sys.exit(0 if preset in ("-h", "--help") else 2)
+    configs = cli.find_presets()
+    preset, options = cli.preset_first(sys.argv[1:], usage=__doc__, presets=configs.names())
     arguments = cli.parse(
         Arguments,
         options,
         prog=f"python -m maskrcnn_jax.training.aot {preset}",
         description=__doc__,
-        default=Arguments(topology=tyro.MISSING, config=configs.load(preset)),
+        default=Arguments(topology=tyro.MISSING, config=configs.fit(preset, options).config),
     )
     jax.config.update("jax_platforms", "cpu")  # of this machine; libtpu is not asked for devices
     sys.exit(0 if compile_all(arguments.config, arguments.topology) else 1)

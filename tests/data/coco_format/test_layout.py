@@ -22,6 +22,17 @@ def test_a_split_that_does_not_exist_names_the_nearest(tmp_path):
         find_split(tmp_path, "val2071")
 
 
+def test_lvis_is_found_as_it_is_published(tmp_path):
+    """Beside COCO; its file names begin with the folders of COCO's images."""
+    root = write_coco(tmp_path, content(), split="val2017")
+    (root / "annotations" / "lvis_v1_val.json").write_text("{}")
+    files = find_split(root, "lvis_v1_val")
+    assert files.annotation_file == root / "annotations" / "lvis_v1_val.json"
+    assert files.image_folders == (root,)
+    with pytest.raises(InputError, match=r"lvis_v1_vla\.json: no .* Did you mean 'lvis_v1_val'\?"):
+        find_split(root, "lvis_v1_vla")
+
+
 def test_a_folder_without_annotations_shows_the_layout(tmp_path):
     with pytest.raises(
         InputError, match=r"instances_train\.json: no such file\. A data set in COCO"

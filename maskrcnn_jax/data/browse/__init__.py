@@ -1,0 +1,1 @@
+"""Training examples as they are after augmentation, for people to look at."""
