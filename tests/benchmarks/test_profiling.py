@@ -4,7 +4,7 @@ import pytest
 
 from benchmarks.profiling.arithmetic import work_of_parts
 from benchmarks.profiling.parts import OTHER, part_of
-from benchmarks.profiling.trace import own_seconds, operation_names, operation_seconds
+from benchmarks.profiling.trace import operation_names, operation_seconds, own_seconds
 
 
 @pytest.mark.parametrize(
