@@ -3,13 +3,14 @@
 # make test-slow  what takes long: a training, 25 kills, all device counts (more than an hour)
 # make check   lint, format, types
 # make ablations  trains every variant on shapes, three times each (hours); goes on where it stopped
+# make bench   how long things take (runs/speed.json); make bench-peers: beside torchvision
 # make walkthrough  a walk through the detector of the demo, with pictures: docs/walkthrough.md
 # make docs    the API reference, in build/docs
 # make parity  the numbers of torchvision, which it installs (6 GB, 2 minutes), and of the goldens
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-slow ablations walkthrough docs parity check clean
+.PHONY: demo test test-slow ablations bench bench-peers walkthrough docs parity check clean
 
 demo: .venv/installed
 	./demo.sh
@@ -23,6 +24,12 @@ test-slow: .venv/installed-test
 
 ablations: .venv/installed-test
 	$(BIN)/python -m benchmarks.ablations
+
+bench: .venv/installed-test
+	$(BIN)/python -m benchmarks.speed
+
+bench-peers: .venv/installed-test .venv-peers/installed
+	$(BIN)/python -m benchmarks.speed --peer-python .venv-peers/bin/python
 
 walkthrough: demo .venv/installed-test
 	OUT=docs/walkthrough $(BIN)/python -m examples.render examples/walkthrough.py docs/walkthrough.md

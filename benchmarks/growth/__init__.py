@@ -1,0 +1,1 @@
+"""How the time and the memory of a training step grow with the work."""

@@ -1,0 +1,1 @@
+"""How long things take, here and in other systems, side by side in one run."""

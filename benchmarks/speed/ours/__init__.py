@@ -1,0 +1,1 @@
+"""What this project does of the works that are compared."""

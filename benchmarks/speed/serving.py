@@ -1,0 +1,43 @@
+"""The loop of a process that is timed: it prepares one work, then does it as often as asked.
+
+Standard library alone: peers run it, too. Requests and answers are lines of JSON.
+"""
+
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+# Called with the options of a work, gives what is to be timed; that returns when all is done.
+Prepare = Callable[..., Callable[[], Any]]
+
+
+def serve(works: Mapping[str, Prepare]) -> None:
+    """Answers ``{"work": name, "options": {...}}`` and then any number of ``{"times": n}``.
+
+    The answers are ``{"seconds": s}`` of the preparation, which ends with doing the work once, and
+    the seconds of each time, with the most memory that the process has had, in bytes.
+    """
+    answers, sys.stdout = sys.stdout, sys.stderr  # what libraries print is no answer
+    request = json.loads(sys.stdin.readline())
+    start = time.perf_counter()
+    run = works[request["work"]](**request["options"])
+    run()
+    _answer(answers, {"seconds": time.perf_counter() - start})
+    for line in sys.stdin:
+        seconds = [_timed(run) for _ in range(json.loads(line)["times"])]
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        _answer(answers, {"seconds": seconds, "peak_memory": peak})
+
+
+def _timed(run: Callable[[], Any]) -> float:
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
+
+
+def _answer(stream: Any, content: dict) -> None:
+    stream.write(json.dumps(content) + "\n")
+    stream.flush()
