@@ -38,7 +38,9 @@ from maskrcnn_jax.training.checkpoint import Run, load_trained
 class RunArguments:
     """Exports a run of train.py; its newest checkpoint is used."""
 
+    # What train.py has written.
     workdir: Path
+    # The file to write.
     out: Path
     # (height, width) of the images that it will be given; a program is written for each.
     sizes: tuple[Size, ...]
@@ -57,6 +59,7 @@ class WeightsArguments:
     preset: str | None = None
     # Annotation file in COCO's format that names the categories; None: COCO's, or numbers.
     categories: Path | None = None
+    # The file to write.
     out: Path
     sizes: tuple[Size, ...]
     batch_size: int | None = None
@@ -152,10 +155,9 @@ def main() -> None:
     """Reads the command line: what else there is to give depends on the weights."""
     options = sys.argv[1:]
     workdir, checkpoint, preset = cli.first_look(options)
-    asks_for_help = bool({"-h", "--help"} & {*options})
+    asks_for_help = cli.help_topic(options) is not None
     if not options or (asks_for_help and workdir is checkpoint is None):
-        print(__doc__)
-        sys.exit(0 if options else 2)
+        cli.tell_usage(options, __doc__)
     if workdir is not None and checkpoint is None:
         export(*of_run(options, workdir))
     elif checkpoint is not None and workdir is None:

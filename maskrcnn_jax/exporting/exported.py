@@ -75,7 +75,8 @@ class ExportedDetector:
                 f"{', '.join(map(_shown, self.programs))}: resize the image, or export with "
                 f"--sizes {size[0]} {size[1]}"
             )
-        return _image_detections({key: x[0] for key, x in self.run(image[None]).items()}, size)
+        outputs = {key: x[0] for key, x in self.run(image[None]).items()}
+        return _image_detections(outputs, size, class_names=self.categories)
 
     def run(self, images: np.ndarray) -> dict[str, np.ndarray]:
         """The outputs, which ``docs/export.md`` lists, for uint8 [b, height, width, 3]."""
@@ -121,7 +122,9 @@ def _entry(archive: Archive, name: str) -> bytes:
     return archive.read(name).tobytes()
 
 
-def _image_detections(outputs: Mapping[str, np.ndarray], size: Size) -> ImageDetections:
+def _image_detections(
+    outputs: Mapping[str, np.ndarray], size: Size, *, class_names: tuple[str, ...]
+) -> ImageDetections:
     """Of one image: without padding, its masks as RLE."""
     found = {name: x[outputs["valid"]] for name, x in outputs.items()}
     segmentations = None
@@ -138,6 +141,8 @@ def _image_detections(outputs: Mapping[str, np.ndarray], size: Size) -> ImageDet
         mask_scores=found.get("mask_scores", found["scores"]),
         labels=found["classes"],
         segmentations=segmentations,
+        size=size,
+        class_names=class_names,
     )
 
 

@@ -15,6 +15,7 @@ from maskrcnn_jax.data.pipeline import stack
 from maskrcnn_jax.errors import InputError
 from maskrcnn_jax.evaluation.results import ImageDetections
 from maskrcnn_jax.experiment import ExperimentConfig
+from maskrcnn_jax.exporting.exported import ExportedDetector, is_exported, load_exported
 from maskrcnn_jax.inference.predictor import Predictor
 from maskrcnn_jax.training.sharding import DATA_AXIS
 
@@ -25,14 +26,18 @@ def load(
     config: ExperimentConfig | None = None,
     categories: str | Path | None = None,
     augmentation: AugmentationConfig = NO_AUGMENTATION,
-) -> "Detector":
-    """A detector from a work directory of train.py, or from a file of weights.
+) -> "Detector | ExportedDetector":
+    """A detector from a work directory of train.py, a file of weights, or one of export.py.
 
-    The file may be of Detectron2, torchvision, MMDetection or this program. What detector it is
+    Weights may be of Detectron2, torchvision, MMDetection or this program. What detector it is
     for is read off the file; ``config`` (a preset, for example) takes the place of that.
     ``categories`` is an annotation file in COCO's format that names the classes, for weights that
-    do not: without it they are COCO's, or numbered.
+    do not: without it they are COCO's, or numbered. An exported file says all of this itself.
     """
+    if is_exported(Path(path)):
+        if config or categories or augmentation != NO_AUGMENTATION:
+            raise InputError(f"{path} is exported: it takes no config, categories or augmentation")
+        return load_exported(Path(path))
     weights = read_weights(Path(path))
     run = recognise_run(
         weights,
