@@ -9,6 +9,7 @@ from jaxtyping import UInt8
 from maskrcnn_jax.data.image_header import ImageHeader, read_header
 from maskrcnn_jax.data.problems import DataError, Kind
 from maskrcnn_jax.data.sizes import Size
+from maskrcnn_jax.errors import InputError
 
 # 16384 x 16384: 0.8 GB when decoded. A file of some kB can ask for that. Of a data set, and in JPEG
 # and PNG files; of another format, a picture to predict on may have the 2^30 that OpenCV allows.
@@ -120,3 +121,15 @@ def _check_size(found: Size, annotated: Size, *, header: ImageHeader | None, nam
 
 def _shown(size: Size) -> str:
     return f"{size[0]}x{size[1]}"
+
+
+def check_pixels(image: np.ndarray) -> None:
+    """Raises ``InputError`` for an array that is not uint8 RGB [h, w, 3]."""
+    if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
+        kind = image.dtype if isinstance(image, np.ndarray) else type(image).__name__
+        raise InputError(f"an image must be an array of uint8 from 0 to 255, not {kind}")
+    if image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
+        raise InputError(
+            f"an image must be [height, width, 3] in RGB, not {list(image.shape)}; of an image "
+            "with transparency give the first three channels, of a grey one three equal channels"
+        )

@@ -16,7 +16,7 @@ from maskrcnn_jax.convert.files import npz
 from maskrcnn_jax.convert.files.archive import Archive
 from maskrcnn_jax.convert.files.content_error import ContentError
 from maskrcnn_jax.convert.files.metadata import parse_json
-from maskrcnn_jax.data.images import read_image
+from maskrcnn_jax.data.images import check_pixels, read_image
 from maskrcnn_jax.data.sizes import Size
 from maskrcnn_jax.errors import InputError
 from maskrcnn_jax.evaluation import rle
@@ -68,6 +68,7 @@ class ExportedDetector:
         name = "the image"
         if isinstance(image, str | Path):
             name, image = str(image), read_image(Path(image))
+        check_pixels(image)
         size = (image.shape[0], image.shape[1])
         if size not in self.programs:
             raise InputError(

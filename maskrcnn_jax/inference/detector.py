@@ -10,7 +10,7 @@ from maskrcnn_jax.convert.loading import load_detector
 from maskrcnn_jax.convert.recognise import recognise_experiment, recognise_run
 from maskrcnn_jax.convert.weights import read_weights
 from maskrcnn_jax.data.image_views import NO_AUGMENTATION, AugmentationConfig
-from maskrcnn_jax.data.images import read_image
+from maskrcnn_jax.data.images import check_pixels, read_image
 from maskrcnn_jax.data.pipeline import stack
 from maskrcnn_jax.errors import InputError
 from maskrcnn_jax.evaluation.results import ImageDetections
@@ -74,19 +74,8 @@ class Detector:
         name = "the image"
         if isinstance(image, str | Path):
             name, image = str(image), read_image(Path(image))
-        _check_pixels(image)
+        check_pixels(image)
         views = self._predictor.views(image, name=name, index=0)
         size = (image.shape[0], image.shape[1])
         [(_, found)] = self._predictor.predict([stack([views])], original_size=lambda _: size)
         return found
-
-
-def _check_pixels(image: np.ndarray) -> None:
-    if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
-        kind = image.dtype if isinstance(image, np.ndarray) else type(image).__name__
-        raise InputError(f"an image must be an array of uint8 from 0 to 255, not {kind}")
-    if image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
-        raise InputError(
-            f"an image must be [height, width, 3] in RGB, not {list(image.shape)}; of an image "
-            "with transparency give the first three channels, of a grey one three equal channels"
-        )

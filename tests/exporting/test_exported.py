@@ -5,6 +5,7 @@ import cv2
 import numpy as np
 import pytest
 
+import maskrcnn_jax
 from maskrcnn_jax.data.records import Category
 from maskrcnn_jax.errors import InputError
 from maskrcnn_jax.evaluation import rle
@@ -51,6 +52,12 @@ def test_it_is_a_detector_like_others(file, detector, tmp_path):
     from_file = detector(tmp_path / "image.png")
     np.testing.assert_array_equal(from_file.boxes, found.boxes)
     assert from_file.segmentations == found.segmentations
+    loaded = maskrcnn_jax.load(file)(image)
+    np.testing.assert_array_equal(loaded.boxes, found.boxes)
+    assert set(loaded.names) <= {"a", "b", "c"}
+    assert np.asarray(loaded.masks).shape == masks.shape
+    with pytest.raises(InputError, match="takes no config, categories or augmentation"):
+        maskrcnn_jax.load(file, categories="names.json")
 
 
 def test_the_description_says_what_is_in_it(file):

@@ -1,16 +1,54 @@
-"""Four processes do what one does, and a signal to one of two stops both; see tests/scripts."""
+"""Many processes do what one does, and a signal to one of two stops both; see tests/scripts."""
 
 import signal
 import time
 
-from tests.scripts.conftest import log_lines
-from tests.scripts.test_distributed import alone, assert_as_one_does, cache, finish, start
+import jax
+import numpy as np
+import pytest
 
-__all__ = ["alone", "cache"]  # fixtures
+from maskrcnn_jax.training.checkpoint import load_trained
+from tests.scripts.conftest import TINY, log_lines
+from tests.scripts.test_distributed import BATCH, cache, finish, start
+
+__all__ = ["cache"]  # a fixture
+PICTURES = ("--run.pictures-every", "2")
 
 
-def test_four_processes_do_what_one_does(alone, cache, tmp_path):
-    assert_as_one_does(alone, cache, tmp_path, count=4)
+@pytest.fixture(scope="module")
+def alone(run, tmp_path_factory):
+    """The same run by one process, on one device."""
+    workdir = tmp_path_factory.mktemp("alone")
+    result = run("train.py", "shapes", "--workdir", workdir, *TINY, *BATCH, *PICTURES)
+    assert result.returncode == 0, result.stderr
+    return workdir
+
+
+def assert_as_one_does(alone, cache, tmp_path, *, count):
+    """Runs ``count`` processes, and compares logs and weights."""
+    outputs = finish(start(tmp_path, cache, count, *PICTURES))
+    assert [status for _, status in outputs] == [0] * count, outputs
+    assert f"process {count - 1} of {count}: " in outputs[0][0]
+    assert "trained for 2 steps" in outputs[0][0]
+    assert all("trained for" not in text for text, _ in outputs[1:])
+    for ours, expected in zip(log_lines(tmp_path), log_lines(alone), strict=True):
+        assert ours.keys() == expected.keys()
+        for name in ours:
+            np.testing.assert_allclose(ours[name], expected[name], rtol=1e-5, err_msg=name)
+    pictures = sorted(path.name for path in (tmp_path / "pictures").iterdir())
+    assert pictures == ["step_00000001.png", "step_00000002.png"]
+    (run_a, variables_a), (run_b, variables_b) = load_trained(tmp_path), load_trained(alone)
+    assert run_a == run_b
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6),
+        variables_a,
+        variables_b,
+    )
+
+
+@pytest.mark.parametrize("count", [2, 4])
+def test_they_do_what_one_does(alone, cache, tmp_path, count):
+    assert_as_one_does(alone, cache, tmp_path, count=count)
 
 
 def test_a_signal_to_one_process_stops_all_after_the_same_step(cache, tmp_path):

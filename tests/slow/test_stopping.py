@@ -2,13 +2,10 @@
 
 import resource
 import signal
-import subprocess
-import sys
-import time
 
 import pytest
 
-from tests.scripts.conftest import ROOT, TINY
+from tests.scripts.conftest import TINY
 from tests.scripts.stopped_runs import StoppableRun, assert_same_result
 
 # Neither lines of the log nor checkpoints fall on the same steps.
@@ -76,33 +73,3 @@ def test_a_run_that_is_stopped_again_and_again_ends_as_if_nothing_had_been(
 
 def newest(workdir):
     return max([int(p.name) for p in (workdir / "checkpoints").glob("*") if p.name.isdigit()])
-
-
-def test_a_second_signal_ends_a_run_at_once():
-    program = (
-        "import signal, time\n"
-        "from maskrcnn_jax.training.interruption import Interruption\n"
-        "from maskrcnn_jax.training.sharding import data_mesh\n"
-        "with Interruption(data_mesh()) as interruption:\n"
-        "    print(interruption.signal_number(), flush=True)\n"
-        "    while not interruption.signal_number(): time.sleep(0.01)\n"
-        "    print(interruption.signal_number(), flush=True)\n"
-        "    time.sleep(600)\n"
-    )
-    process = subprocess.Popen(
-        [sys.executable, "-c", program],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "0\n"
-    process.send_signal(signal.SIGTERM)
-    assert process.stdout.readline() == "15\n"
-    process.send_signal(signal.SIGINT)
-    start = time.monotonic()
-    _, message = process.communicate(timeout=60)
-    assert process.returncode == -signal.SIGINT
-    assert time.monotonic() - start < 5
-    assert "SIGTERM: saves after a step" in message
