@@ -5,13 +5,15 @@ choices between bools, and pooling with a window of four sides, two of which are
 """
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import Any, TypeAlias
 
-if TYPE_CHECKING:
-    from onnx import GraphProto, ModelProto, NodeProto  # type: ignore  # an extra
+# Classes of the package onnx, which is an extra.
+GraphProto: TypeAlias = Any
+ModelProto: TypeAlias = Any
+NodeProto: TypeAlias = Any
 
 
-def repaired(model: "ModelProto") -> "ModelProto":
+def repaired(model: ModelProto) -> ModelProto:
     """The same model, but for such nodes, wherever in its loops they are."""
     import onnx  # type: ignore
 
@@ -19,7 +21,7 @@ def repaired(model: "ModelProto") -> "ModelProto":
     return model
 
 
-def _repair(graph: "GraphProto", inferred: "GraphProto", *, types: Mapping[str, int]) -> None:
+def _repair(graph: GraphProto, inferred: GraphProto, *, types: Mapping[str, int]) -> None:
     """``inferred`` is the same graph with the types of all its values; ``types`` those around."""
     from onnx import TensorProto  # type: ignore
 
@@ -39,13 +41,13 @@ def _repair(graph: "GraphProto", inferred: "GraphProto", *, types: Mapping[str, 
     graph.node.extend(nodes)
 
 
-def _element_types(graph: "GraphProto") -> dict[str, int]:
+def _element_types(graph: GraphProto) -> dict[str, int]:
     values = (*graph.value_info, *graph.input, *graph.output)
     types = {value.name: value.type.tensor_type.elem_type for value in values}
     return types | {tensor.name: tensor.data_type for tensor in graph.initializer}
 
 
-def _choice_of_bools(node: "NodeProto") -> Iterable["NodeProto"]:
+def _choice_of_bools(node: NodeProto) -> Iterable[NodeProto]:
     """(c and x) or (not c and y)."""
     from onnx import helper  # type: ignore
 
@@ -58,7 +60,7 @@ def _choice_of_bools(node: "NodeProto") -> Iterable["NodeProto"]:
     )
 
 
-def _pooling_of_maps(node: "NodeProto") -> Iterable["NodeProto"]:
+def _pooling_of_maps(node: NodeProto) -> Iterable[NodeProto]:
     """From [1, 1, b, h, w, c], of which the window covers h and w, by way of [b, c, h, w]."""
     from onnx import helper  # type: ignore
 
@@ -81,5 +83,5 @@ def _pooling_of_maps(node: "NodeProto") -> Iterable["NodeProto"]:
     )
 
 
-def _attributes(node: "NodeProto") -> dict[str, list]:
+def _attributes(node: NodeProto) -> dict[str, list]:
     return {attribute.name: list(attribute.ints) for attribute in node.attribute}
