@@ -12,7 +12,7 @@ mkdir -p "$out"
 export XLA_PYTHON_CLIENT_PREALLOCATE=false  # the peer needs memory, too
 small=(); schedule=()
 if [ "${1:-}" = --small ]; then
-  small=(--small True); schedule=(--optimizer.schedule.epochs 0.02)
+  small=(--small); schedule=(--optimizer.schedule.epochs 0.02)
 fi
 
 echo "== correctness"
