@@ -20,13 +20,15 @@ def test_every_image_fits_also_of_other_data(images, objects, others):
     sizes = sizes_for(images, objects)
     for short_side in (*sizes.short_sides, sizes.eval_short_side):
         for originals in (images, others):
-            fit_sizes(  # raises where an image does not
+            resized, places = fit_sizes(
                 originals,
                 names=[""] * len(originals),
                 short_side=short_side,
                 long_side=sizes.long_side,
                 padded_sizes=sizes.padded_sizes,
             )
+            assert (resized >= 1).all()
+            assert (resized <= np.array(sizes.padded_sizes)[places]).all()
 
 
 @given(IMAGES, OBJECTS)

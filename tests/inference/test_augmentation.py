@@ -68,10 +68,10 @@ def plain_predict(model, batch):
 
 def test_one_view_seen_once_or_twice_gives_what_plain_prediction_gives():
     """The other RoI heads are in tests/slow."""
-    check_single_view(PLAIN)
+    assert_single_view_is_plain(PLAIN)
 
 
-def check_single_view(model):
+def assert_single_view_is_plain(model):
     """Equal to the last bit; with the same view twice, entries may be left empty at the end."""
     [batch] = seen(images(), NO_AUGMENTATION)
     expected = plain_predict(model, batch)

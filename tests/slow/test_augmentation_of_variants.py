@@ -3,7 +3,7 @@
 import pytest
 
 from tests import tiny
-from tests.inference.test_augmentation import check_single_view
+from tests.inference.test_augmentation import assert_single_view_is_plain
 from tests.test_variants import VARIANTS
 
 # Soft-NMS lowers scores again when it is done again; SOLOv2 has no boxes to put together.
@@ -14,4 +14,4 @@ MODELS["boxes alone"] = tiny.without_masks(tiny.tiny_config())
 
 @pytest.mark.parametrize("name", MODELS)
 def test_one_view_gives_what_plain_prediction_gives(name):
-    check_single_view(MODELS[name])
+    assert_single_view_is_plain(MODELS[name])

@@ -69,10 +69,15 @@ def test_every_module_can_be_imported_without_the_repository(python, tmp_path):
 import importlib, pkgutil, maskrcnn_jax
 assert maskrcnn_jax.__version__ == {maskrcnn_jax.__version__!r}
 assert "site-packages" in maskrcnn_jax.__file__, maskrcnn_jax.__file__
-for module in pkgutil.walk_packages(maskrcnn_jax.__path__, "maskrcnn_jax."):
-    importlib.import_module(module.name)
+names = [module.name for module in pkgutil.walk_packages(maskrcnn_jax.__path__, "maskrcnn_jax.")]
+print(len([importlib.import_module(name) for name in names]))
 """
-    run(python, "-W", "error::DeprecationWarning:maskrcnn_jax", "-c", program, cwd=tmp_path)
+    output = run(
+        python, "-W", "error::DeprecationWarning:maskrcnn_jax", "-c", program, cwd=tmp_path
+    )
+    packages = (path for path in (ROOT / "maskrcnn_jax").rglob("__init__.py"))
+    modules = [path for path in (ROOT / "maskrcnn_jax").rglob("*.py") if path.stem != "__init__"]
+    assert int(output) == len(modules) + len(list(packages)) - 1  # the package itself
 
 
 def test_the_commands_run_without_the_repository(python, tmp_path):
