@@ -72,6 +72,21 @@ def _tell(
         print(f"\n{table(section)}\n\n{_FOOTER}")
 
 
+def parse_with_preset(
+    kind: type[Arguments],
+    argv: Sequence[str],
+    *,
+    prog: str,
+    usage: str | None,
+    default: Callable[[Any], Arguments],
+) -> Arguments:
+    """Reads ``PRESET --section.field value ...``; ``default`` is given the preset's config."""
+    configs = find_presets()
+    preset, options = preset_first(argv, usage=usage, presets=configs.names())
+    config = configs.fit(preset, options).config
+    return parse(kind, options, prog=f"{prog} {preset}", description=usage, default=default(config))
+
+
 def find_presets() -> ModuleType:
     """``configs`` of the repository, which an installed package does not have."""
     try:

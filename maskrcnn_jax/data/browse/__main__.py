@@ -58,14 +58,12 @@ def browse(arguments: Arguments) -> str:
 @exits_on_input_error
 def main() -> None:
     """Reads the command line."""
-    configs = cli.find_presets()
-    preset, options = cli.preset_first(sys.argv[1:], usage=__doc__, presets=configs.names())
-    arguments = cli.parse(
+    arguments = cli.parse_with_preset(
         Arguments,
-        options,
-        prog=f"python -m maskrcnn_jax.data.browse {preset}",
-        description=__doc__,
-        default=Arguments(out=tyro.MISSING, config=configs.fit(preset, options).config),
+        sys.argv[1:],
+        prog="python -m maskrcnn_jax.data.browse",
+        usage=__doc__,
+        default=lambda config: Arguments(out=tyro.MISSING, config=config),
     )
     print(browse(arguments))
 

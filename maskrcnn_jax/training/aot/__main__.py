@@ -55,14 +55,12 @@ def compile_all(config: ExperimentConfig, topology: str) -> bool:
 @exits_on_input_error
 def main() -> None:
     """Reads the command line."""
-    configs = cli.find_presets()
-    preset, options = cli.preset_first(sys.argv[1:], usage=__doc__, presets=configs.names())
-    arguments = cli.parse(
+    arguments = cli.parse_with_preset(
         Arguments,
-        options,
-        prog=f"python -m maskrcnn_jax.training.aot {preset}",
-        description=__doc__,
-        default=Arguments(topology=tyro.MISSING, config=configs.fit(preset, options).config),
+        sys.argv[1:],
+        prog="python -m maskrcnn_jax.training.aot",
+        usage=__doc__,
+        default=lambda config: Arguments(topology=tyro.MISSING, config=config),
     )
     jax.config.update("jax_platforms", "cpu")  # of this machine; libtpu is not asked for devices
     sys.exit(0 if compile_all(arguments.config, arguments.topology) else 1)
