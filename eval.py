@@ -31,9 +31,10 @@ from maskrcnn_jax.data.pipeline import eval_batches
 from maskrcnn_jax.data.records import Dataset
 from maskrcnn_jax.detectors import AnyDetectorConfig
 from maskrcnn_jax.errors import InputError, exits_on_input_error
-from maskrcnn_jax.evaluation.coco import IOU_TYPES, CocoScores, IouType, evaluate
+from maskrcnn_jax.evaluation.coco import CocoScores, evaluate
 from maskrcnn_jax.evaluation.ground_truth import read_truth, truth_of
 from maskrcnn_jax.evaluation.lvis import MAX_DETECTIONS
+from maskrcnn_jax.evaluation.overlaps import IOU_TYPES, IouType
 from maskrcnn_jax.evaluation.report import write_report
 from maskrcnn_jax.evaluation.report.pictures import images_in, images_of
 from maskrcnn_jax.evaluation.results import coco_records

@@ -10,8 +10,6 @@ from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
 
 from maskrcnn_jax.evaluation import rle
 
@@ -25,34 +23,6 @@ class Boundary(NamedTuple):
     x: int
     y: int
     pixels: np.ndarray
-
-
-class BoundaryEvaluator(COCOeval):
-    """COCO's evaluation of masks, given as RLE, but for how much they overlap."""
-
-    def __init__(self, references: COCO, detections: COCO):
-        super().__init__(references, detections, "segm")
-
-    def computeIoU(self, imgId: Any, catId: Any) -> Any:  # noqa: N802, N803
-        """Overlaps [detections, objects] of an image and a class, detections by score.
-
-        Those of crowds are of masks alone, as in the paper's released evaluation. So are those
-        below the lowest threshold, which boundaries could only lower further.
-        """
-        overlaps: Any = super().computeIoU(imgId, catId)
-        gathered: Any = self  # its published types do not know what it has gathered
-        objects, found = gathered._gts[imgId, catId], gathered._dts[imgId, catId]
-        if not objects or not found:
-            return overlaps
-        best_first = np.argsort([-item["score"] for item in found], kind="stable")  # as in super
-        near = overlaps >= min(self.params.iouThrs)
-        near[:, [bool(item["iscrowd"]) for item in objects]] = False
-        rows, columns = (np.flatnonzero(near.any(axis)) for axis in (1, 0))
-        theirs = {i: boundary(found[best_first[i]]["segmentation"]) for i in rows}
-        true = {j: boundary(objects[j]["segmentation"]) for j in columns}
-        for i, j in np.argwhere(near):
-            overlaps[i, j] = min(overlaps[i, j], boundary_iou(theirs[i], true[j]))
-        return overlaps
 
 
 def boundary(segmentation: dict) -> Boundary:

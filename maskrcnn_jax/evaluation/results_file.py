@@ -1,15 +1,17 @@
 """Reading COCO results that somebody else wrote."""
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from maskrcnn_jax.data import json_fields
+from maskrcnn_jax.data.rle_texts import are_valid
 from maskrcnn_jax.data.segmentation import check_segmentation
 from maskrcnn_jax.errors import InputError
 from maskrcnn_jax.evaluation import rle
-from maskrcnn_jax.evaluation.coco import IOU_TYPES, IouType
 from maskrcnn_jax.evaluation.ground_truth import CocoTruth
+from maskrcnn_jax.evaluation.overlaps import IOU_TYPES, IouType
 
 _SHAPES = ("bbox", "segmentation")
 
@@ -26,6 +28,7 @@ def read_results(path: Path, truth: CocoTruth) -> list[dict]:
     content = _read_list(path)
     first = content[0] if content and isinstance(content[0], dict) else {}
     shapes = [key for key in _SHAPES if key in first]
+    is_sound = _have_sound_codes(content, truth.image_sizes)
     records = []
     for number, given in enumerate(content):
         where = f"{path}: record {number} (counted from 0)"
@@ -43,7 +46,9 @@ def read_results(path: Path, truth: CocoTruth) -> list[dict]:
             record["mask_score"] = _score(given, "mask_score", where)
         if "bbox" in given:
             record["bbox"] = _box(given, where)
-        if "segmentation" in given:
+        if is_sound[number]:
+            record["segmentation"] = given["segmentation"]
+        elif "segmentation" in given:
             record["segmentation"] = _rle(given, where, size=truth.image_sizes[image_id])
         records.append(record)
     return records
@@ -83,6 +88,31 @@ def _box(record: dict, where: str) -> list[float]:
     if min(box[2:]) < 0:
         raise InputError(f"{where}: 'bbox' is {box}; it must be [x, y, width, height].")
     return box
+
+
+def _have_sound_codes(content: list, sizes: Mapping[int, tuple[int, int]]) -> list[bool]:
+    """Whether each record has a valid compressed RLE of its image's size; such are most by far."""
+    sound = [False] * len(content)
+    rows = [row for row, record in enumerate(content) if _has_text(record, sizes)]
+    masks = [content[row]["segmentation"] for row in rows]
+    pixels = [mask["size"][0] * mask["size"][1] for mask in masks]
+    for row, valid in zip(rows, are_valid([mask["counts"] for mask in masks], pixels), strict=True):
+        sound[row] = bool(valid)
+    return sound
+
+
+def _has_text(record: Any, sizes: Mapping[int, tuple[int, int]]) -> bool:
+    """Whether its mask has counts as text, and the size of its image."""
+    mask = record.get("segmentation") if isinstance(record, dict) else None
+    if not isinstance(mask, dict) or type(record.get("image_id")) is not int:
+        return False
+    size = mask.get("size")
+    return (
+        isinstance(mask.get("counts"), str)
+        and isinstance(size, list)
+        and tuple(size) == sizes.get(record["image_id"])
+        and all(type(side) is int for side in size)
+    )
 
 
 def _rle(record: dict, where: str, *, size: tuple[int, int]) -> dict:

@@ -6,7 +6,8 @@ import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from maskrcnn_jax.evaluation.coco import CocoScores, IouType
+from maskrcnn_jax.evaluation.coco import CocoScores
+from maskrcnn_jax.evaluation.overlaps import IouType
 
 _WIDTH = 80
 _LONGEST_NAME = 20

@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from pycocotools import mask as coco_mask
 
+from maskrcnn_jax.data import rle_texts
+from maskrcnn_jax.data.rle_texts import are_valid
 from maskrcnn_jax.data.segmentation import check_segmentation, has_area, rle_counts
 from maskrcnn_jax.errors import InputError
 
@@ -140,3 +142,32 @@ def test_long_outlines_with_many_points_are_valid():
     circle = np.stack([np.cos(angles), np.sin(angles)], axis=-1) * 10_000
     assert check([circle.ravel().tolist()])
     assert len(circle) * 2 * 20_000 > 2**24
+
+
+def is_valid(text):
+    try:
+        return bool(check({"size": [HEIGHT, WIDTH], "counts": text}))
+    except InputError:
+        return False
+
+
+def test_many_codes_at_once_are_judged_as_one_by_one(monkeypatch):
+    """Codes of masks, half of them spoilt, in portions of a few each."""
+    monkeypatch.setattr(rle_texts, "_CHARACTERS", 200)
+    rng = np.random.default_rng(0)
+    texts = ["", "é", "0", "000", "P", "PPPPPPPP0", "oooooo0", "ooooooo0", "n" * 40]
+    for number in range(1500):
+        mask = (rng.random((HEIGHT, WIDTH)) < rng.random()).astype(np.uint8)
+        text = encode(mask)["counts"]
+        place = rng.integers(len(text))
+        texts.append(text)
+        texts.append(text[:place] + chr(rng.integers(40, 120)) + text[place + number % 2 :])
+        texts.append(text[:place])
+    valid = are_valid(texts, [HEIGHT * WIDTH] * len(texts))
+    assert valid.tolist() == [is_valid(text) for text in texts]
+    assert 1500 < valid.sum() < 2000
+
+
+def test_no_codes_at_all():
+    assert are_valid([], []).shape == (0,)
+    assert not are_valid(["", ""], [1, 1]).any()

@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from maskrcnn_jax.evaluation.coco import CocoScores, IouType, distinct_names
+from maskrcnn_jax.evaluation.coco import CocoScores, distinct_names
 from maskrcnn_jax.evaluation.ground_truth import CocoTruth
+from maskrcnn_jax.evaluation.overlaps import IouType
 from maskrcnn_jax.evaluation.report.statistics.class_counts import ClassCounts, class_counts
 from maskrcnn_jax.evaluation.report.statistics.error_kinds import Errors, Kind, find_errors
 from maskrcnn_jax.evaluation.report.statistics.gains import gains

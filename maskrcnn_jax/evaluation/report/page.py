@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 
-from maskrcnn_jax.evaluation.coco import CocoScores, IouType
+from maskrcnn_jax.evaluation.coco import CocoScores
 from maskrcnn_jax.evaluation.ground_truth import CocoTruth
+from maskrcnn_jax.evaluation.overlaps import IouType
 from maskrcnn_jax.evaluation.report.findings import Findings, find
 from maskrcnn_jax.evaluation.report.markup import Element, tag, to_html
 from maskrcnn_jax.evaluation.report.pictures import ImageSource
@@ -67,7 +68,13 @@ def _document(findings: Findings, parts: list[Element]) -> Element:
         header(findings),
         tag("nav", tag("ul", links), aria_label="Parts of this page"),
         tag("main", parts),
-        tag("footer", tag("p", "Written by maskrcnn-jax. The numbers are pycocotools' own.")),
+        tag(
+            "footer",
+            tag(
+                "p",
+                "Written by maskrcnn-jax. The numbers are those of pycocotools.",
+            ),
+        ),
         tag("script", _FILES.joinpath("page.js").read_text("utf-8")),
     )
     return tag("html", head, body, lang="en")

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from maskrcnn_jax.evaluation.coco import IOU_TYPES, evaluate
+from maskrcnn_jax.evaluation.coco import evaluate
+from maskrcnn_jax.evaluation.overlaps import IOU_TYPES
 from maskrcnn_jax.evaluation.report import write_report
 from tests.evaluation.report import browser
 from tests.evaluation.report.cases import SIDE, random_case, with_masks

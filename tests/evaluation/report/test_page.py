@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from maskrcnn_jax.errors import InputError
-from maskrcnn_jax.evaluation.coco import IOU_TYPES, evaluate
+from maskrcnn_jax.evaluation.coco import evaluate
 from maskrcnn_jax.evaluation.ground_truth import read_truth
+from maskrcnn_jax.evaluation.overlaps import IOU_TYPES
 from maskrcnn_jax.evaluation.report import write_report
 from maskrcnn_jax.evaluation.report.pictures import images_in
 from tests.evaluation.report.cases import (

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from maskrcnn_jax.evaluation.coco import IouType
+from maskrcnn_jax.evaluation.overlaps import IouType
 from maskrcnn_jax.evaluation.report.blocks import (
     bar,
     counted,

@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from maskrcnn_jax.evaluation.coco import IouType
-from maskrcnn_jax.evaluation.evidence import IOU_THRESHOLDS, RECALLS
+from maskrcnn_jax.evaluation.matching import IOU_THRESHOLDS
+from maskrcnn_jax.evaluation.overlaps import IouType
+from maskrcnn_jax.evaluation.precision import RECALLS
 from maskrcnn_jax.evaluation.report.blocks import as_table, data_table, figure, fraction, section
 from maskrcnn_jax.evaluation.report.charts import Line, legend, line_chart, linear_axis
 from maskrcnn_jax.evaluation.report.findings import KIND_NAMES, Findings

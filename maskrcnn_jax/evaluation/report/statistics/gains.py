@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from maskrcnn_jax.evaluation.evidence import RECALLS
+from maskrcnn_jax.evaluation.precision import RECALLS
 from maskrcnn_jax.evaluation.report.statistics.error_kinds import Errors, Kind, missed_objects
 from maskrcnn_jax.evaluation.report.statistics.outcome import Outcome
 
