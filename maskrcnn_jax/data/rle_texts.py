@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from jaxtyping import Bool, Int
 
-_CHARACTERS = 2**18  # at once, about: what fits into a processor's cache
+_CHARACTERS = 2**15  # at once, about: arrays that stay in a processor's cache
 _LONGEST = 7  # digits of a number: 32 bits
 
 
@@ -45,9 +45,8 @@ def _cover(texts: list[str], num_pixels: Int[np.ndarray, "n"]) -> Bool[np.ndarra
     values, sizes = _numbers(digits, ends)
     begins = np.searchsorted(ends, first)  # the first number of each text
     readable &= np.maximum.reduceat(sizes, begins) <= _LONGEST
-    counts = _counts(values, begins)
-    is_positive = np.minimum.reduceat(counts, begins) >= 0
-    return readable & is_positive & (np.add.reduceat(counts, begins) == num_pixels)
+    least, total = _least_and_sum(values, begins)
+    return readable & (least >= 0) & (total == num_pixels)
 
 
 def _numbers(
@@ -56,20 +55,31 @@ def _numbers(
     """Numbers, and how many digits each has."""
     starts = np.concatenate([[0], ends[:-1] + 1])
     sizes = ends - starts + 1
-    places = np.arange(len(digits)) - np.repeat(starts, sizes)
-    shifts = 5 * np.minimum(places, _LONGEST)  # longer ones are not valid
-    values = np.add.reduceat((digits & 31).astype(np.int64) << shifts, starts)
-    is_negative = digits[ends] & 16 > 0
-    return values - (is_negative.astype(np.int64) << 5 * np.minimum(sizes, _LONGEST)), sizes
+    values = (digits[starts] & 31).astype(np.int64)
+    for place in range(1, min(sizes.max(), _LONGEST)):  # longer ones are not valid
+        rows = np.flatnonzero(sizes > place)
+        values[rows] |= (digits[starts[rows] + place] & 31).astype(np.int64) << 5 * place
+    negative = np.flatnonzero(digits[ends] & 16)
+    values[negative] -= 1 << 5 * np.minimum(sizes[negative], _LONGEST)
+    return values, sizes
 
 
-def _counts(values: Int[np.ndarray, "r"], begins: Int[np.ndarray, "n"]) -> Int[np.ndarray, "r"]:
-    """Runs: from the fourth number of a text on they are differences from two places before."""
+def _least_and_sum(
+    values: Int[np.ndarray, "r"], begins: Int[np.ndarray, "n"]
+) -> tuple[Int[np.ndarray, "n"], Int[np.ndarray, "n"]]:
+    """Of the runs of each text: from its fourth number on, a number is what a run is longer than
+    the one two places before.
+    """
     lengths = np.diff(begins, append=len(values))
-    place = np.arange(len(values)) - np.repeat(begins, lengths)
-    counts = np.where(place == 0, values, 0)
-    for is_of_chain in (place % 2 == 1, (place % 2 == 0) & (place > 0)):
-        sums = np.cumsum(np.where(is_of_chain, values, 0))
-        before = np.repeat(sums[begins] - np.where(is_of_chain, values, 0)[begins], lengths)
-        counts += np.where(is_of_chain, sums - before, 0)
-    return counts
+    # In pairs of a run of zeros and one of ones: a text of an odd length gets a 0 at its end.
+    is_odd = lengths % 2
+    first = begins + np.cumsum(is_odd) - is_odd
+    chains = np.zeros(len(values) + is_odd.sum(), np.int64)
+    chains[np.arange(len(values)) + np.repeat(first - begins, lengths)] = values
+    chains[first] = 0  # with the first number no chain begins
+    sums = np.cumsum(chains.reshape(-1, 2), axis=0)
+    before = np.concatenate([np.zeros((1, 2), np.int64), sums])[first // 2]
+    runs = (sums - np.repeat(before, (lengths + is_odd) // 2, axis=0)).ravel()
+    runs[first] = values[begins]
+    added = np.where(is_odd, runs[first + lengths - 1 + is_odd], 0)
+    return np.minimum.reduceat(runs, first), np.add.reduceat(runs, first) - added

@@ -14,6 +14,7 @@ from maskrcnn_jax.data.records import (
     ImageIndex,
 )
 from maskrcnn_jax.evaluation import rle
+from maskrcnn_jax.garbage import collector_paused
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +56,7 @@ def truth_of(dataset: Dataset, *, indices: Iterable[int] | None = None) -> CocoT
     )
 
 
+@collector_paused()
 def read_truth(path: Path) -> CocoTruth:
     """Ground truth of a COCO annotation file; the images themselves are not needed."""
     content = read_annotations(path)

@@ -12,10 +12,12 @@ from maskrcnn_jax.errors import InputError
 from maskrcnn_jax.evaluation import rle
 from maskrcnn_jax.evaluation.ground_truth import CocoTruth
 from maskrcnn_jax.evaluation.overlaps import IOU_TYPES, IouType
+from maskrcnn_jax.garbage import collector_paused
 
 _SHAPES = ("bbox", "segmentation")
 
 
+@collector_paused()
 def read_results(path: Path, truth: CocoTruth) -> list[dict]:
     """Records of a COCO results file, checked against the ground truth they are scored with.
 
