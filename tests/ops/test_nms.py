@@ -66,7 +66,7 @@ def test_only_the_best_outputs_are_returned(seed):
 
 @functools.cache
 def many_candidates():
-    """Three blocks of the implementation, of which the second holds the 1200th kept box."""
+    """Several blocks of the implementation; the 1200th kept box is not in the last ones."""
     candidates = random_candidates(0, 2500, extent=70, num_scores=400)
     kept = greedy(**candidates, iou_threshold=0.3)
     better = candidates["scores"] > candidates["scores"][kept[1199]]
@@ -79,6 +79,24 @@ def test_greedy_over_more_boxes_than_fit_in_a_block(num_outputs):
     candidates, expected = many_candidates()
     kept = nms(**candidates, iou_threshold=0.3, num_outputs=num_outputs)
     assert_keeps(kept, expected)
+
+
+@pytest.mark.parametrize("num_outputs", [3, 40, 150])
+def test_what_is_sorted_only_when_it_is_needed(monkeypatch, num_outputs):
+    """Blocks of 8, of which 4 are sorted at first. Some scores are 0, of either sign, or equal."""
+    monkeypatch.setattr(nms_module, "_BLOCK", 8)
+    monkeypatch.setattr(nms_module, "_SORTED_FIRST", 32)
+    images = [random_candidates(seed, 150, extent=60, num_scores=5) for seed in range(4)]
+    for image in images:
+        image["scores"] -= 2
+        image["scores"][::3] *= -0.0
+    images[1]["valid"][30:] = False  # of this one nothing more has to be sorted
+    options = {"iou_threshold": 0.3, "num_outputs": num_outputs}
+    together = jax.tree.map(lambda *x: jnp.stack(x), *images)
+    batched = jax.jit(jax.vmap(lambda image: nms_module.nms(**image, **options)))(together)
+    for row, image in enumerate(images):
+        kept = jax.tree.map(lambda x, row=row: x[row], batched)
+        assert_keeps(kept, greedy(**image, iou_threshold=0.3))
 
 
 def test_a_long_chain_of_suppressions_keeps_every_other_box():
@@ -123,6 +141,14 @@ def test_the_worst_score_is_still_better_than_an_invalid_entry():
     candidates = random_candidates(3)
     candidates["scores"] = np.full(NUM, -np.inf, np.float32)
     kept = nms(**candidates, iou_threshold=0.5, num_outputs=NUM)
+    assert_keeps(kept, greedy(**candidates, iou_threshold=0.5))
+
+
+def test_no_number_is_no_score():
+    candidates = random_candidates(3)
+    candidates["scores"][::4] = np.nan
+    kept = nms(**candidates, iou_threshold=0.5, num_outputs=NUM)
+    candidates["valid"] &= ~np.isnan(candidates["scores"])
     assert_keeps(kept, greedy(**candidates, iou_threshold=0.5))
 
 
