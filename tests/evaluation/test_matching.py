@@ -13,7 +13,6 @@ SIZE = (60, 140)
 
 
 def rectangle(box):
-    """Its area is that of the box, which has whole numbers."""
     x, y, width, height = (int(side) for side in box)
     mask = np.zeros(SIZE, bool)
     mask[y : y + height, x : x + width] = True
@@ -53,6 +52,8 @@ def scene(seed, *, num_images=6, objects=9, detections=25, step=8):
         for _ in range(rng.integers(0, detections)):
             use_near = near and rng.random() < 0.7
             box = near[rng.integers(len(near))] if use_near else random_box(rng, step=step)
+            if rng.random() < 0.3:
+                box = [*box[:2], box[2] / 2, box[3]]  # of its object .5, a threshold
             found.append(
                 {
                     "image_id": image_id,
