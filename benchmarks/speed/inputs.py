@@ -21,6 +21,12 @@ def pyramid(size: Size, *, channels: int = 256, levels: tuple[int, ...] = (2, 3,
     }
 
 
+def upstream(num_rois: int, output_size: int, *, channels: int = 256) -> np.ndarray:
+    """The gradient [n, o, o, c] of pooled RoIs."""
+    shape = (num_rois, output_size, output_size, channels)
+    return np.random.default_rng(1).standard_normal(shape, np.float32)
+
+
 def regions(count: int, size: Size, *, seed: int = 0) -> np.ndarray:
     """Boxes [count, 4] of all sizes from 16 pixels to the whole image, as proposals are."""
     rng = np.random.default_rng(seed)

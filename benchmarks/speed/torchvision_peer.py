@@ -41,6 +41,7 @@ def roi_align(
     }
     pool = torchvision.ops.MultiScaleRoIAlign([*features], output_size, sampling_ratio=2)
     boxes = [_tensor(inputs.regions(num_rois, size))]
+    upstream = _tensor(inputs.upstream(num_rois, output_size)).permute(0, 3, 1, 2)
 
     def forward() -> Any:
         with torch.no_grad():
@@ -50,7 +51,7 @@ def roi_align(
     def both() -> Any:
         leaves = {name: x.detach().requires_grad_() for name, x in features.items()}
         pooled = pool(leaves, boxes, [size])
-        pooled.backward(pooled.detach())
+        pooled.backward(upstream)
         _finish()
 
     return both if gradient else forward

@@ -137,5 +137,10 @@ def _stretched(mask: np.ndarray, low: np.floating, high: np.floating, pixels: ra
     first = np.floor(position)
     above = (position - first).astype(mask.dtype)[:, None]
     index = first.astype(np.int32) + 1
-    padded = np.pad(mask, ((1, 2), (0, 0)))
-    return padded[index] * (1 - above) + padded[index + 1] * above
+    padded = np.zeros((len(mask) + 3, mask.shape[1]), mask.dtype)
+    padded[1:-2] = mask
+    values, others = padded.take(index, axis=0), padded.take(index + 1, axis=0)
+    values *= 1 - above
+    others *= above
+    values += others
+    return values

@@ -25,14 +25,17 @@ def roi_align(*, num_rois: int, output_size: int, size: Size, gradient: bool) ->
     boxes = inputs.regions(num_rois, size)[None]
     valid = np.ones(boxes.shape[:2], bool)
 
-    def forward(features: Any, boxes: Any, valid: Any) -> Any:
+    upstream = inputs.upstream(num_rois, output_size)[None]
+
+    def forward(features: Any, boxes: Any, valid: Any, upstream: Any) -> Any:
+        del upstream
         return pool(features, boxes, valid, config=config)
 
-    def both(features: Any, boxes: Any, valid: Any) -> Any:
-        pooled, pull_back = jax.vjp(lambda f: forward(f, boxes, valid), features)
-        return pooled, pull_back(pooled)
+    def both(features: Any, boxes: Any, valid: Any, upstream: Any) -> Any:
+        pooled, pull_back = jax.vjp(lambda f: forward(f, boxes, valid, upstream), features)
+        return pooled, pull_back(upstream)
 
-    return _compiled(both if gradient else forward, features, boxes, valid)
+    return _compiled(both if gradient else forward, features, boxes, valid, upstream)
 
 
 def nms(*, count: int, size: Size, iou_threshold: float) -> Callable[[], Any]:
