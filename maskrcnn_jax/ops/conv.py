@@ -3,7 +3,8 @@
 XLA computes the gradient of a kernel on the CPU as a convolution with a window as large as the
 image, which takes several times longer than the rest of a training step. The same gradient is one
 matrix product for each tap of the kernel: the input shifted by that tap against the output's
-gradient. GPU and TPU keep XLA's own form. A 1x1 convolution is a matrix product everywhere.
+gradient, summed over blocks of the image. GPU and TPU keep XLA's own form. A 1x1 convolution is a
+matrix product everywhere.
 """
 
 import functools
@@ -15,6 +16,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 _Pads = tuple[tuple[int, int], tuple[int, int]]
+
+_BLOCK_BYTES = 2**19  # half of what a processor core has as a cache of its own
 
 
 def conv_general_dilated(
@@ -78,16 +81,47 @@ _conv.defvjp(_conv_forward, _conv_backward)
 
 
 def _kernel_gradient_by_taps(x, gradient, kernel_shape, strides, pads: _Pads) -> Array:
-    """At tap (i, j): the sum over output pixels of outer(input pixel under the tap, gradient)."""
+    """At tap (i, j): the sum over output pixels of outer(input pixel under the tap, gradient).
+
+    Block by block of the output, so that the shifted inputs of a block stay in the cache.
+    """
     kh, kw, cin, cout = kernel_shape
-    (_, height, width, _), (sy, sx) = gradient.shape, strides
+    (batch, height, width, _), (sy, sx) = gradient.shape, strides
+    images, rows = _block_shape(batch, height, width * cin * x.dtype.itemsize)
+    below = -height % rows
+    x = jnp.pad(x, ((0, 0), (pads[0][0], pads[0][1] + sy * below), pads[1], (0, 0)))
+    gradient = jnp.pad(gradient, ((0, 0), (0, below), (0, 0), (0, 0)))
     at_least_float32 = jnp.promote_types(x.dtype, jnp.float32)
-    x = jnp.pad(x, ((0, 0), *pads, (0, 0)))
-    flat = gradient.reshape(-1, cout)
 
-    def tap(i: int, j: int) -> Array:
-        shifted = x[:, i : i + sy * (height - 1) + 1 : sy, j : j + sx * (width - 1) + 1 : sx]
-        shifted = shifted.reshape(-1, cin)
-        return jnp.matmul(shifted.T, flat, preferred_element_type=at_least_float32).astype(x.dtype)
+    def add_block(sums: list[Array], block: Array) -> tuple[list[Array], None]:
+        image, row = jnp.divmod(block, (height + below) // rows)
+        start, size = (image * images, sy * row * rows, 0, 0), sy * (rows - 1) + kh
+        under = jax.lax.dynamic_slice(x, start, (images, size, *x.shape[2:]))
+        start = (image * images, row * rows, 0, 0)
+        flat = jax.lax.dynamic_slice(gradient, start, (images, rows, width, cout))
+        flat = flat.reshape(-1, cout)
 
-    return jnp.stack([jnp.stack([tap(i, j) for j in range(kw)]) for i in range(kh)])
+        def tap(i: int, j: int) -> Array:
+            shifted = under[
+                :, i : i + sy * (rows - 1) + 1 : sy, j : j + sx * (width - 1) + 1 : sx
+            ].reshape(-1, cin)
+            return jnp.matmul(shifted.T, flat, preferred_element_type=at_least_float32)
+
+        return [total + tap(*divmod(n, kw)) for n, total in enumerate(sums)], None
+
+    zeros = [jnp.zeros((cin, cout), at_least_float32)] * (kh * kw)
+    blocks = jnp.arange(batch // images * ((height + below) // rows))
+    sums, _ = jax.lax.scan(add_block, zeros, blocks)
+    return jnp.stack(sums).reshape(kernel_shape).astype(x.dtype)
+
+
+def _block_shape(batch: int, height: int, row_bytes: int) -> tuple[int, int]:
+    """Images and rows of a block, whose input takes about ``_BLOCK_BYTES``: several whole images,
+    as many in each block, or a part of one.
+    """
+    fitting = max(1, _BLOCK_BYTES // max(row_bytes, 1))
+    if fitting < height:
+        num_blocks = -(-height // fitting)
+        return 1, -(-height // num_blocks)
+    images = max(1, min(batch, fitting // max(height, 1)))
+    return next(n for n in range(images, 0, -1) if batch % n == 0), height

@@ -75,6 +75,15 @@ def test_values_and_gradients_equal_those_of_jax(case):
         np.testing.assert_allclose(a, b, rtol=0, atol=1e-12 * np.abs(b).max())
 
 
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize("block_bytes", [1, 2000, 5000, 20_000, 10**6])
+def test_the_kernel_gradient_may_be_summed_in_blocks(monkeypatch, block_bytes):
+    """Of a row, of two (the last one is filled up) or five, of an image, and of both images."""
+    monkeypatch.setattr(conv, "_BLOCK_BYTES", block_bytes)
+    for name in ("3x3", "3x3 stride 2, odd", "3x3 unpadded, strides differ"):
+        test_values_and_gradients_equal_those_of_jax(CASES[name])
+
+
 @pytest.mark.parametrize("name", ["3x3", "1x1"])
 def test_in_bfloat16_each_result_is_that_of_float32_but_for_its_own_rounding(name):
     """Also the gradient of the kernel, which is a sum over all of 6000 pixels."""
