@@ -21,7 +21,7 @@ def works(
                     "train",
                     f"losses and gradients, {end}",
                     "gradients",
-                    {**shared, "num_rois": 512, "num_objects": 20},
+                    {**shared, "num_rois": 512, "num_objects": 130},
                     peers=TORCHVISION,
                     ratio=train_bar,
                 )

@@ -71,8 +71,11 @@ def works() -> dict[str, Work]:
         ),
         "predict": _predict(_COCO, ratio=1.5),
         "predict_small": _predict(_SMALL, ratio=2),
-        "gradients": _gradients(_COCO, num_rois=512, ratio=1.2),
-        "gradients_small": _gradients(_SMALL, num_rois=128, ratio=2),
+        # With objects enough to fill all places of positive RoIs: the same work on both sides.
+        "gradients": _gradients(_COCO, num_rois=512, num_objects=130, ratio=1.2),
+        "gradients_small": _gradients(_SMALL, num_rois=128, num_objects=40, ratio=2),
+        # Of few objects torchvision computes few masks, where static shapes leave places empty.
+        "gradients_few_objects": _gradients(_COCO, num_rois=512, num_objects=20),
         "input": Work(
             "input",
             "16 JPEG images of 640x480 to a batch with masks, on one core",
@@ -141,16 +144,19 @@ def _predict(size: tuple[int, int], *, ratio: float) -> Work:
     )
 
 
-def _gradients(size: tuple[int, int], *, num_rois: int, ratio: float) -> Work:
+def _gradients(
+    size: tuple[int, int], *, num_rois: int, num_objects: int, ratio: float | None = None
+) -> Work:
     return Work(
         "train",
-        f"losses and gradients of an image of {size[0]}x{size[1]}, {num_rois} RoIs",
+        f"losses and gradients of an image of {size[0]}x{size[1]}, {num_rois} RoIs, "
+        f"{num_objects} objects",
         "gradients",
         {
             "size": size,
             "batch_size": 1,
             "num_rois": num_rois,
-            "num_objects": 20,
+            "num_objects": num_objects,
             "precision": "float32",
         },
         peers=TORCHVISION,
