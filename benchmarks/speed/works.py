@@ -93,7 +93,7 @@ def works() -> dict[str, Work]:
         ),
         "compile_cold": Work(
             "compilation",
-            "the training step of mask_rcnn_r50_fpn_1x, compiled anew",
+            "the training step of mask_rcnn_r50_fpn_1x, traced and compiled",
             "compilation",
             {"preset": "mask_rcnn_r50_fpn_1x", "is_warm": False},
             seconds=60,

@@ -7,25 +7,29 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.speed.contestant import ROOT
+import jax
+from jax.experimental.compilation_cache import compilation_cache
 
-_COMPILE = """
-import jax, configs
+import configs
+from benchmarks.speed.contestant import ROOT
 from maskrcnn_jax.training.aot.programs import train_program
 from maskrcnn_jax.training.sharding import data_mesh
-config = configs.load("{preset}")
-program = train_program(config, data_mesh(), config.input.training_padded_sizes()[0])
-program.step.lower(*program.arguments).compile()
-"""
 
 
 def compilation(*, preset: str, is_warm: bool) -> Callable[[], Any]:
-    """The training step of a preset in a new process, with the cache of programs full or empty."""
+    """The training step of a preset, traced and compiled, with the cache of programs full or
+    empty.
+    """
+    config = configs.load(preset)
+    size = config.input.training_padded_sizes()[0]
+    program = train_program(config, data_mesh(), size)
     cache = tempfile.mkdtemp()
 
     def run() -> None:
-        place = cache if is_warm else tempfile.mkdtemp()
-        _run("-c", _COMPILE.format(preset=preset), cache=place)
+        jax.config.update("jax_compilation_cache_dir", cache if is_warm else tempfile.mkdtemp())
+        compilation_cache.reset_cache()
+        jax.clear_caches()
+        program.step.lower(*program.arguments).compile()
 
     return run
 
@@ -47,4 +51,7 @@ def first_step(*, preset: str) -> Callable[[], Any]:
 
 def _run(*command: str, cache: str) -> None:
     environment = {"JAX_COMPILATION_CACHE_DIR": cache, "PATH": "/usr/bin:/bin"}
-    subprocess.run([sys.executable, *command], cwd=ROOT, env=environment, check=True)
+    # Its own standard output carries the answers of this process.
+    subprocess.run(
+        [sys.executable, *command], cwd=ROOT, env=environment, check=True, stdout=sys.stderr
+    )
