@@ -5,10 +5,10 @@ python predict.py --workdir DIR VIDEO ... --out DIR
 python predict.py --workdir DIR --camera 0 --out DIR
 python predict.py --init.checkpoint WEIGHTS [--preset NAME] (any of these)
 
-Writes a picture for each image, and all detections as COCO results to ``results.json``. The same
-command run again goes on after the last finished image. ``docs/prediction.md`` has the rest. For a
-video or camera it writes the video with identities drawn on it, COCO results and counts over time:
-``docs/video.md``.
+Writes a picture for each image, and all detections as COCO results to ``results.json``. A command
+that was stopped goes on after the last finished image when it is given again; one that has come to
+its end begins anew. ``docs/prediction.md`` has the rest. For a video or camera it writes the video
+with identities drawn on it, COCO results and counts over time: ``docs/video.md``.
 
 Exit status: 0 when all is done; 1 when some images could not be read, which are named; 2 for what
 the user can mend, told in a message; 130 after Ctrl-C, but 0 where it ends a camera.
@@ -53,7 +53,7 @@ from maskrcnn_jax.training.checkpoint import Run, load_trained
 class RunArguments:
     """Predicts with a run of train.py; its newest checkpoint is used."""
 
-    # Images, or folders of images; or videos. Nothing with --camera.
+    # Images, or folders of images; or videos, or folders of them. Nothing with --camera.
     images: tyro.conf.Positional[tuple[Path, ...]]
     # What train.py has written.
     workdir: Path

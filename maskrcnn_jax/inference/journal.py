@@ -94,7 +94,8 @@ def opened_journal(folder: Path, job: Job) -> Iterator["Journal"]:
             if path.exists() and not path.stat().st_size:
                 path.unlink()
                 if is_new:
-                    folder.rmdir()
+                    with contextlib.suppress(OSError):  # others may have put something there
+                        folder.rmdir()
 
 
 class Journal:
