@@ -133,9 +133,10 @@ def predict(
         if len(left) < len(images):
             print(f"going on: {len(images) - len(left)} of {len(images)} images are done")
         predictor = predictor_of(arguments, run, variables)
-        size = predictor.batch_size(len(images))
         unreadable = predict_left(
-            *(arguments, predictor, journal, left), batch_size=size, categories=run.categories
+            *(arguments, predictor, journal, left),
+            batch_size=predictor.batch_size(len(images)),
+            categories=run.categories,
         )
         sum_up(journal, list(images), unreadable=unreadable, out=arguments.out)
 

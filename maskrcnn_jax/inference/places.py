@@ -12,17 +12,16 @@ IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 
 class Place(NamedTuple):
-    """A file or folder as it was given, and what is there; ``unreadable`` are folders."""
+    """A file or folder as it was given, and what is there; ``unreadable`` are folders.
+
+    Names of what is there begin below ``folder``.
+    """
 
     path: Path
+    folder: Path
     images: tuple[Path, ...] = ()
     videos: tuple[Path, ...] = ()
     unreadable: tuple[Path, ...] = ()
-
-    @property
-    def folder(self) -> Path:
-        """From which the names of what is there begin."""
-        return self.path if self.path.is_dir() else self.path.parent
 
 
 def search(path: Path, *, out: Path) -> Place:
@@ -34,13 +33,14 @@ def search(path: Path, *, out: Path) -> Place:
         is_video = path.suffix.lower() in VIDEO_SUFFIXES
         if not is_video and not path.exists():
             raise InputError(f"{path}: there is no such image or folder")
-        return Place(path, videos=(path,)) if is_video else Place(path, images=(path,))
+        alone = Place(path, path.parent)
+        return alone._replace(videos=(path,)) if is_video else alone._replace(images=(path,))
     if path.resolve() == out.resolve():
         raise InputError(f"--out {out} is the folder of the images; give another one")
     unreadable: list[Path] = []
     files = list(_walk(path, above=(out.resolve(),), unreadable=unreadable))
     place = Place(
-        path,
+        *(path, path),
         images=tuple(file for file in files if file.suffix.lower() in IMAGE_SUFFIXES),
         videos=tuple(file for file in files if file.suffix.lower() in VIDEO_SUFFIXES),
         unreadable=tuple(unreadable),

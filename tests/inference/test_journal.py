@@ -129,8 +129,10 @@ def test_what_has_changed_is_done_again_and_what_is_gone_left_out(paths, out):
 
 def test_what_is_done_under_another_name_has_no_picture_of_this_one(paths, out):
     """Nor has an image whose picture was that of another one since."""
-    other = paths[0].with_name("other.jpg")
-    other.write_text("another image")
+    other = paths[0].with_name("o.jpg")
+    other.write_text("other")
+    for path in (paths[0], other):  # alike but for their names
+        os.utime(path, ns=(0, 0))
     named = {Path("a.png"): other}
     with opened_journal(out, JOB) as journal:
         add(journal, paths[0])
