@@ -141,13 +141,27 @@ def check(arguments: Arguments) -> None:
         raise InputError(f"{arguments.out}: an ONNX file is for one size; --sizes gives several")
     if arguments.batch_size is not None and arguments.batch_size < 1:
         raise InputError(f"--batch-size must be at least 1, not {arguments.batch_size}")
-    if arguments.out.is_dir():
-        raise InputError(f"--out {arguments.out} is a folder; name a file in it")
+    check_out(arguments)
+
+
+def check_out(arguments: Arguments) -> None:
+    """Refuses a place where no file can be, or where one lies that is needed."""
+    out, inputs = arguments.out, []
+    if isinstance(arguments, WeightsArguments):
+        inputs = [arguments.init.checkpoint, arguments.categories]
+    if out.resolve() in [path.resolve() for path in inputs if path is not None]:
+        raise InputError(f"--out {out} is read from; give another file")
+    if out.is_dir():
+        raise InputError(f"--out {out} is a folder; name a file in it")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)  # now, and not when all is computed
+    except (FileExistsError, NotADirectoryError):
+        raise InputError(f"--out {out}: {out.parent} can be no folder") from None
 
 
 def is_onnx(arguments: Arguments) -> bool:
     """Whether the name of the file asks for ONNX."""
-    return arguments.out.suffix == ONNX_SUFFIX
+    return arguments.out.suffix.lower() == ONNX_SUFFIX
 
 
 @exits_on_input_error

@@ -5,10 +5,10 @@ python predict.py --workdir DIR VIDEO ... --out DIR
 python predict.py --workdir DIR --camera 0 --out DIR
 python predict.py --init.checkpoint WEIGHTS [--preset NAME] (any of these)
 
-Writes a picture for each image, and all detections as COCO results to ``results.json``. The same
-command run again goes on after the last finished image. ``docs/prediction.md`` has the rest. For a
-video or camera it writes the video with identities drawn on it, COCO results and counts over time:
-``docs/video.md``.
+Writes a picture for each image, and all detections as COCO results to ``results.json``. A command
+that was stopped goes on after the last finished image when it is given again; one that has come to
+its end begins anew. ``docs/prediction.md`` has the rest. For a video or camera it writes the video
+with identities drawn on it, COCO results and counts over time: ``docs/video.md``.
 
 Exit status: 0 when all is done; 1 when some images could not be read, which are named; 2 for what
 the user can mend, told in a message; 130 after Ctrl-C, but 0 where it ends a camera.
@@ -18,7 +18,7 @@ import contextlib
 import dataclasses
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
@@ -34,14 +34,16 @@ from maskrcnn_jax.convert.notes import import_notes
 from maskrcnn_jax.convert.recognise import recognise_experiment, recognise_run
 from maskrcnn_jax.convert.weights import read_weights
 from maskrcnn_jax.data.config import InputConfig
+from maskrcnn_jax.data.records import Category
 from maskrcnn_jax.detectors import AnyDetectorConfig
 from maskrcnn_jax.errors import InputError, exits_on_input_error
 from maskrcnn_jax.evaluation.results import check_class_names, coco_records
 from maskrcnn_jax.evaluation.tables import count_table
 from maskrcnn_jax.inference.files import find_images, predict_files
-from maskrcnn_jax.inference.journal import Job, Journal, fingerprint
+from maskrcnn_jax.inference.journal import Job, Journal, fingerprint, opened_journal
 from maskrcnn_jax.inference.options import OutputOptions, TTAOptions, VideoOptions
 from maskrcnn_jax.inference.outputs import check_outputs, write_outputs
+from maskrcnn_jax.inference.places import Place, passed_over, search
 from maskrcnn_jax.inference.predictor import Predictor
 from maskrcnn_jax.inference.videos import Sources, check_video_outputs, find_sources, predict_video
 from maskrcnn_jax.training.checkpoint import Run, load_trained
@@ -51,7 +53,7 @@ from maskrcnn_jax.training.checkpoint import Run, load_trained
 class RunArguments:
     """Predicts with a run of train.py; its newest checkpoint is used."""
 
-    # Images, or folders of images; or videos. Nothing with --camera.
+    # Images, or folders of images; or videos, or folders of them. Nothing with --camera.
     images: tyro.conf.Positional[tuple[Path, ...]]
     # What train.py has written.
     workdir: Path
@@ -118,21 +120,38 @@ def of_weights(
     return arguments, run, load_detector(weights, config.model, init=arguments.init)
 
 
-def predict(arguments: Arguments, run: Run, variables: dict[str, Any]) -> None:
+def predict(
+    arguments: Arguments, run: Run, variables: dict[str, Any], places: Sequence[Place]
+) -> None:
     """Goes through the images that are not done yet, and sums up."""
-    # ---- what there is to do ---------------------------------------------------------------------
-    images, output = find_images(arguments.images, out=arguments.out), arguments.output
-    class_names = [category.name for category in run.categories]
-    check_class_names(output.classes, known=class_names)
-    check_outputs(output.save, images, has_masks=run.config.model.has_masks)
-    journal = Journal(arguments.out, job_of(arguments, run, variables))
-    names = {path: name for name, path in images.items()}
-    left = journal.left_of(names)
-    if len(left) < len(names):
-        print(f"going on: {len(names) - len(left)} of {len(names)} images are done")
+    output, images = arguments.output, find_images(places)
+    check_class_names(output.classes, known=[category.name for category in run.categories])
+    has_masks = run.config.model.has_masks
+    check_outputs(output.save, images, out=arguments.out, has_masks=has_masks)
+    with opened_journal(arguments.out, job_of(arguments, run, variables)) as journal:
+        left = journal.left_of(images)
+        if len(left) < len(images):
+            print(f"going on: {len(images) - len(left)} of {len(images)} images are done")
+        predictor = predictor_of(arguments, run, variables)
+        unreadable = predict_left(
+            *(arguments, predictor, journal, left),
+            batch_size=predictor.batch_size(len(images)),
+            categories=run.categories,
+        )
+        sum_up(journal, list(images), unreadable=unreadable, out=arguments.out)
 
-    # ---- the images, batch by batch --------------------------------------------------------------
-    predictor = predictor_of(arguments, run, variables)
+
+def predict_left(
+    arguments: Arguments,
+    predictor: Predictor,
+    journal: Journal,
+    left: Mapping[Path, Path],
+    *,
+    batch_size: int,
+    categories: Sequence[Category],
+) -> list[str]:
+    """Image by image, until all that is wanted is written. Tells why some could not be read."""
+    output, names = arguments.output, {path: name for name, path in left.items()}
     unreadable: list[str] = []
     with tqdm(total=len(left), unit="image", dynamic_ncols=True) as progress:
 
@@ -141,22 +160,19 @@ def predict(arguments: Arguments, run: Run, variables: dict[str, Any]) -> None:
             unreadable.append(message if str(path) in message else f"{path}: {message}")
             progress.update()
 
-        results = predict_files(
-            predictor, left, batch_size=predictor.batch_size(len(names)), on_error=pass_over
-        )
+        results = predict_files(predictor, list(names), batch_size=batch_size, on_error=pass_over)
         for file, found in results:
+            name = names[file.path]
             shown = found.passing(min_score=output.min_score, classes=output.classes)
             counts = Counter(found.select(shown).names)
             write_outputs(
-                *(arguments.out, names[file.path], file.image, found),
-                shown=shown,
-                outputs=output.save,
+                *(arguments.out, name, file.image, found), shown=shown, outputs=output.save
             )
-            records = coco_records(found, image_id=0, categories=run.categories)
-            journal.add(file.path, records, version=file.version, counts=counts)
+            records = coco_records(found, image_id=0, categories=categories)
+            journal.add(name, file.path, records, version=file.version, counts=counts)
             progress.write(f"{file.path}: {as_text(counts)}")
             progress.update()
-    sum_up(journal, list(names), unreadable=unreadable, out=arguments.out)
+    return unreadable
 
 
 def job_of(arguments: Arguments, run: Run, variables: dict[str, Any]) -> Job:
@@ -174,14 +190,14 @@ def job_of(arguments: Arguments, run: Run, variables: dict[str, Any]) -> Job:
 
 
 def sum_up(
-    journal: Journal, paths: Sequence[Path], *, unreadable: Sequence[str], out: Path
+    journal: Journal, names: Sequence[Path], *, unreadable: Sequence[str], out: Path
 ) -> None:
     """Writes results.json, and tells what was found and what could not be read."""
-    done = [path for path in paths if path in journal]
+    done = [name for name in names if name in journal]
     if not done:
         raise InputError("\n".join(unreadable))
-    journal.write_results(paths)
-    print(f"\n{len(done)} images\n\n{count_table([journal.counts(path) for path in done])}\n")
+    journal.write_results(names)
+    print(f"\n{len(done)} images\n\n{count_table([journal.counts(name) for name in done])}\n")
     print(f"written to {out}")
     if unreadable:
         print(f"\n{len(unreadable)} images could not be used:", *unreadable, sep="\n")
@@ -225,6 +241,15 @@ def as_text(counts: Counter[str]) -> str:
     return ", ".join(f"{count} {name}" for name, count in counts.most_common()) or "nothing"
 
 
+def check_places(arguments: Arguments) -> None:
+    """Refuses a file for a folder, and images that were taken for names of classes."""
+    if arguments.out.exists() and not arguments.out.is_dir():
+        raise InputError(f"--out {arguments.out} is a file; name a folder")
+    taken = [name for name in arguments.output.classes if Path(name).exists()]
+    if taken and not arguments.images and arguments.video.camera is None:
+        raise InputError(f"--classes has taken {taken[0]}, too: put images before --classes")
+
+
 @exits_on_input_error
 def main() -> None:
     """Reads the command line: what else there is to give depends on the weights."""
@@ -241,12 +266,16 @@ def main() -> None:
     else:
         raise InputError("give either --workdir or --init.checkpoint")
     arguments = detector[0]
-    sources = find_sources(arguments.images, arguments.video, out=arguments.out)
+    check_places(arguments)
+    places = [search(path, out=arguments.out) for path in arguments.images]
+    sources = find_sources(places, arguments.video, out=arguments.out)
+    for line in passed_over(places):
+        print(line)
     try:
         if sources:
             predict_videos(*detector, sources)
         else:
-            predict(*detector)
+            predict(*detector, places)
     except KeyboardInterrupt:
         print("\nstopped; the same command goes on after the last finished image")
         sys.exit(130)

@@ -91,6 +91,8 @@ def write_page(module: doc.Module, modules: dict[str, doc.Module], folder: Path)
 
 def main() -> None:
     """Reads the command line."""
+    if len(sys.argv) != 2:
+        sys.exit("python docs/api.py FOLDER")
     folder = Path(sys.argv[1])
     warnings.simplefilter("error")
     for place in _NOT_OURS:

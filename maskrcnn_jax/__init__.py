@@ -19,6 +19,7 @@ workers import this package, too, and need no detector.
 | `maskrcnn_jax.training` | state, step, optimizer, checkpoints, several devices and processes |
 | `maskrcnn_jax.evaluation` | COCO results, AP of boxes, masks and boundaries |
 | `maskrcnn_jax.inference` | trained detectors at work: batches, test-time augmentation, results |
+| `maskrcnn_jax.exporting` | a whole detector as one file, for JAX alone or as ONNX |
 | `maskrcnn_jax.video` | frames of videos and cameras, tracking, counts |
 | `maskrcnn_jax.finetuning` | a config that suits own data and given weights |
 | `maskrcnn_jax.convert` | weights of Detectron2, torchvision and MMDetection, in and out |

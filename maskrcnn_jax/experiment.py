@@ -31,7 +31,7 @@ class RunConfig:
     # images of the first step are drawn as well. 0: none at all.
     pictures_every: int = 1000
     # Where the log goes beside WORKDIR/metrics.jsonl and WORKDIR/tensorboard. "wandb" is Weights &
-    # Biases, offline unless WANDB_MODE says otherwise (pip install "maskrcnn-jax[wandb]").
+    # Biases, offline unless WANDB_MODE says otherwise (pip install -e '.[wandb]').
     logger: Literal["wandb"] | None = None
     # Parts in which each device works through its images of a step, one after the other (gradient
     # accumulation): less memory, more time. Only a trained BatchNorm notices: it sees a part.

@@ -6,7 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 import jax
 
 from maskrcnn_jax.data.config import InputConfig
+from maskrcnn_jax.data.image_views import NO_AUGMENTATION, AugmentationConfig
 from maskrcnn_jax.data.sizes import Size
+from maskrcnn_jax.detectors import AnyDetectorConfig
 from maskrcnn_jax.errors import InputError
 from maskrcnn_jax.experiment import ExperimentConfig
 
@@ -67,15 +69,25 @@ def training_advice(config: ExperimentConfig) -> str:
     )
 
 
-def prediction_advice(inputs: InputConfig, *, batch_size: int) -> str:
+def prediction_advice(
+    model: AnyDetectorConfig,
+    inputs: InputConfig,
+    augmentation: AugmentationConfig,
+    *,
+    batch_size: int,
+) -> str:
     """What to change to predict, ``batch_size`` images on all devices together, with less."""
     num_devices = jax.device_count()
     at_once = -(-batch_size // num_devices)
     fewer = num_devices * (at_once // 2)
+    smaller = sorted(augmentation.scales)[: len(augmentation.scales) // 2]
+    scales = " ".join(f"{scale:g}" for scale in smaller)
     rows = (
+        (smaller, f"--augmentation.scales {scales}", "fewer and smaller views at once"),
+        (augmentation != NO_AUGMENTATION, "--tta False", "one view"),
         (fewer, f"--input.eval-batch-size {fewer}", "fewer images at once: same result"),
         (True, "--input.padded-sizes", f"smaller images, with {_SIDES}"),
-        (True, "--model.precision bfloat16", "numbers of half the size"),
+        (model.precision == "float32", "--model.precision bfloat16", "numbers of half the size"),
     )
     return _as_text(
         rows,

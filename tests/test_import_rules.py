@@ -97,6 +97,11 @@ def test_data_evaluation_and_video_never_import_a_model():
     assert offences(inside, lambda name: is_within(name, *MODEL)) == []
 
 
+def test_models_do_not_know_what_uses_them():
+    assert offences(MODEL, lambda name: is_within(name, "inference", "exporting")) == []
+    assert offences(["exporting"], lambda name: is_within(name, "inference")) == []
+
+
 def test_the_package_imports_neither_scripts_nor_presets():
     """But for ``cli``, which finds the presets for the package's commands, if they are there."""
     package = [name for name in MODULES if name.startswith("maskrcnn_jax")]

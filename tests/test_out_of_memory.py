@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import configs
+from maskrcnn_jax.data.image_views import NO_AUGMENTATION, AugmentationConfig
 from maskrcnn_jax.errors import InputError
 from maskrcnn_jax.out_of_memory import explained, prediction_advice, training_advice
 
@@ -119,9 +120,24 @@ def test_training_on_jittered_images_tells_their_size():
     assert "of 1024x1024 at once" in advice
 
 
+def to_predict(augmentation=NO_AUGMENTATION, *, batch_size, **changes):
+    config = changed(**changes)
+    return prediction_advice(config.model, config.input, augmentation, batch_size=batch_size)
+
+
 def test_to_predict_with_less():
-    advice = prediction_advice(CONFIG.input, batch_size=8)
+    advice = to_predict(batch_size=8)
     assert "2 cpu device(s) had 4 image(s) of 960x1344 or 1344x960 at once" in advice
     assert options(advice)[0] == "--input.eval-batch-size"
     assert "--input.eval-batch-size 4 " in advice
-    assert "--input.eval-batch-size" not in prediction_advice(CONFIG.input, batch_size=1)
+    assert options(advice)[-1] == "--model.precision"
+    assert "--input.eval-batch-size" not in to_predict(batch_size=1)
+    assert "--model.precision" not in to_predict(model__precision="bfloat16", batch_size=1)
+
+
+def test_to_see_less_of_an_image_at_once():
+    advice = to_predict(AugmentationConfig(), batch_size=2)
+    assert "--augmentation.scales 0.5 0.625 0.75 0.875 " in advice
+    assert options(advice)[1] == "--tta"
+    advice = to_predict(AugmentationConfig(scales=(1.0,)), batch_size=2)
+    assert options(advice) == ["--tta", "--input.padded-sizes", "--model.precision"]

@@ -19,13 +19,14 @@ import numpy as np
 
 from maskrcnn_jax.convert.files import npz
 from maskrcnn_jax.convert.files.archive import write_entry
+from maskrcnn_jax.convert.files.reader import EXPORTED
 from maskrcnn_jax.data.records import Category
 from maskrcnn_jax.data.sizes import Size
 from maskrcnn_jax.exporting.program import Weights
 from maskrcnn_jax.files import replaced
 
 FORMAT = "maskrcnn_jax detector, version 1"
-DESCRIPTION, WEIGHTS = "detector.json", "weights.npz"
+DESCRIPTION, WEIGHTS = EXPORTED, "weights.npz"
 
 
 def program_name(size: Size) -> str:

@@ -12,6 +12,7 @@ import jax
 import jax.export
 import numpy as np
 
+from maskrcnn_jax import out_of_memory
 from maskrcnn_jax.convert.files import npz
 from maskrcnn_jax.convert.files.archive import Archive
 from maskrcnn_jax.convert.files.content_error import ContentError
@@ -23,6 +24,8 @@ from maskrcnn_jax.evaluation import rle
 from maskrcnn_jax.evaluation.results import ImageDetections
 from maskrcnn_jax.exporting.archive import DESCRIPTION, FORMAT, WEIGHTS
 from maskrcnn_jax.exporting.program import Weights
+
+_ADVICE = "Give it fewer images at once, or export it for smaller --sizes or with --masks crops"
 
 
 def is_exported(path: Path) -> bool:
@@ -70,24 +73,30 @@ class ExportedDetector:
             name, image = str(image), read_image(Path(image))
         check_pixels(image)
         size = (image.shape[0], image.shape[1])
+        self._check_size(size, name=name)
+        outputs = {key: x[0] for key, x in self.run(image[None]).items()}
+        return _image_detections(outputs, size, class_names=self.categories)
+
+    def run(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        """The outputs, which ``docs/export.md`` lists, for uint8 [b, height, width, 3]."""
+        count, size = len(images), (images.shape[1], images.shape[2])
+        self._check_size(size, name="each image")
+        program = self.programs[size]
+        missing = 0 if program.num_images is None else program.num_images - count
+        if missing < 0:
+            raise InputError(f"{count} images are more than the {program.num_images} it takes")
+        filled = np.pad(images, ((0, missing), (0, 0), (0, 0), (0, 0)))
+        with out_of_memory.explained(_ADVICE):
+            outputs = jax.device_get(program.run(self.weights, filled))
+        return {name: x[:count] for name, x in outputs.items()}
+
+    def _check_size(self, size: Size, *, name: str) -> None:
         if size not in self.programs:
             raise InputError(
                 f"{name} is {_shown(size)} (height x width), but the detector was exported for "
                 f"{', '.join(map(_shown, self.programs))}: resize the image, or export with "
                 f"--sizes {size[0]} {size[1]}"
             )
-        outputs = {key: x[0] for key, x in self.run(image[None]).items()}
-        return _image_detections(outputs, size, class_names=self.categories)
-
-    def run(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        """The outputs, which ``docs/export.md`` lists, for uint8 [b, height, width, 3]."""
-        program, count = self.programs[images.shape[1], images.shape[2]], len(images)
-        missing = 0 if program.num_images is None else program.num_images - count
-        if missing < 0:
-            raise InputError(f"{count} images are more than the {program.num_images} it takes")
-        filled = np.pad(images, ((0, missing), (0, 0), (0, 0), (0, 0)))
-        outputs = jax.device_get(program.run(self.weights, filled))
-        return {name: x[:count] for name, x in outputs.items()}
 
 
 def _load(archive: Archive) -> ExportedDetector:

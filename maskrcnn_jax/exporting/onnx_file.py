@@ -1,4 +1,4 @@
-"""The program as an ONNX file, for onnxruntime, by jax2onnx: an extra, ``maskrcnn-jax[onnx]``."""
+"""The program as an ONNX file, for onnxruntime, by jax2onnx: the extra ``onnx``."""
 
 import json
 import logging
@@ -64,6 +64,6 @@ def _import_jax2onnx() -> Any:
     except ImportError as error:
         raise InputError(
             f"ONNX files need a package that is not there ({error}): "
-            "pip install 'maskrcnn-jax[onnx]', or give --out another suffix than .onnx"
+            "pip install -e '.[onnx]', or give --out another suffix than .onnx"
         ) from error
     return jax2onnx

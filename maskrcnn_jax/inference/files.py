@@ -1,5 +1,7 @@
 """Image files: which there are, and what is found in them, one after the other."""
 
+import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -12,9 +14,8 @@ from maskrcnn_jax.errors import InputError
 from maskrcnn_jax.evaluation.results import ImageDetections
 from maskrcnn_jax.inference.batches import batched, read_ahead
 from maskrcnn_jax.inference.journal import Version
+from maskrcnn_jax.inference.places import Place
 from maskrcnn_jax.inference.predictor import Predictor, Views
-
-SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 
 class ImageFile(NamedTuple):
@@ -26,40 +27,26 @@ class ImageFile(NamedTuple):
     views: Views
 
 
-def find_images(places: Sequence[Path], *, out: Path) -> dict[Path, Path]:
-    """The images at all places, by the name (relative path) that their pictures get in ``out``.
+def find_images(places: Sequence[Place]) -> dict[Path, Path]:
+    """The images at all places, by the names (relative paths) that their pictures get.
 
-    Pictures from before, in a folder ``out`` among the images, are none of them.
+    That is the path from the folder that was given. Images that would share it are called by their
+    path from the folder which all places have in common, and keep their suffix.
     """
-    if not places:
-        raise InputError("give images, or folders of images")
-    found: dict[Path, Path] = {}
+    own: dict[Path, Path] = {}  # names by images
     for place in places:
-        if not place.exists():
-            raise InputError(f"{place}: there is no such image or folder")
-        for path in _images_in(place, out=out) if place.is_dir() else [place]:
-            name = path.relative_to(place) if place.is_dir() else Path(path.name)
-            name = name.with_suffix(".png") if path.suffix.lower() != ".png" else name
-            if found.setdefault(name, path) != path:
-                raise InputError(f"{path} and {found[name]} would both become {name}; rename one")
-            if (out / name).absolute() == path.absolute():
-                raise InputError(f"{path} would be replaced by its picture; give another --out")
+        for path in place.images:
+            own.setdefault(path, path.relative_to(place.folder).with_suffix(".png"))
+    times = Counter(own.values())
+    common = os.path.commonpath([os.path.abspath(place.folder) for place in places])
+    found: dict[Path, Path] = {}
+    for path, name in own.items():
+        if times[name] > 1:
+            longer = Path(os.path.relpath(path, common))
+            name = longer if longer.suffix == ".png" else longer.with_name(f"{longer.name}.png")
+        if found.setdefault(name, path) != path:
+            raise InputError(f"{path} and {found[name]} would both become {name}; rename one")
     return found
-
-
-def _images_in(folder: Path, *, out: Path) -> list[Path]:
-    inside, results = folder.absolute(), out.absolute()
-    if inside == results:
-        raise InputError(f"--out {out} is the folder of the images; give another one")
-    images = sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in SUFFIXES
-        and not (results.is_relative_to(inside) and path.absolute().is_relative_to(results))
-    )
-    if not images:
-        raise InputError(f"{folder}: no images ({', '.join(SUFFIXES)}) in this folder")
-    return images
 
 
 def predict_files(

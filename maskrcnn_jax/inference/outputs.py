@@ -12,7 +12,7 @@ place that it has in results.json, whatever else is left out.
 
 import math
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import cv2
@@ -25,21 +25,39 @@ from maskrcnn_jax.evaluation import rle
 from maskrcnn_jax.evaluation.results import ImageDetections
 from maskrcnn_jax.files import write_bytes
 from maskrcnn_jax.inference.options import Output
+from maskrcnn_jax.inference.places import check_targets
 from maskrcnn_jax.visualization import draw_detections
 
 _NEED_MASKS = ("maps", "cutouts")
 
 
-def check_outputs(outputs: Sequence[Output], names: Collection[Path], *, has_masks: bool) -> None:
-    """Refuses what a detector without masks cannot give, and files that would have one name."""
+def check_outputs(
+    outputs: Collection[Output], images: Mapping[Path, Path], *, out: Path, has_masks: bool
+) -> None:
+    """Refuses what a detector without masks cannot give, and files that would meet.
+
+    ``images`` are by the names of their pictures.
+    """
     for output in _NEED_MASKS:
         if output in outputs and not has_masks:
             raise InputError(f"--save {output} needs masks, and this detector finds boxes alone")
-        if {output, "pictures"} <= {*outputs} and any(name.parts[0] == output for name in names):
+        if {output, "pictures"} <= {*outputs} and any(name.parts[0] == output for name in images):
             raise InputError(
                 f"pictures of the images in a folder {output!r} would lie among what --save "
                 f"{output} writes; rename that folder"
             )
+    for output in outputs:
+        inputs = images.values()
+        if output == "cutouts":  # what lies in a folder of cut-outs may be removed
+            inputs = {path.parent for path in inputs}
+        check_targets((_target(out, name, output) for name in images), inputs)
+
+
+def _target(folder: Path, name: Path, output: Output) -> Path:
+    """The file or, for cut-outs, the folder that an output of an image is written to."""
+    if output == "pictures":
+        return folder / name
+    return folder / output / (name.with_suffix("") if output == "cutouts" else name)
 
 
 def write_outputs(
@@ -53,12 +71,12 @@ def write_outputs(
 ) -> None:
     """Writes what is wanted of the detections with indices ``shown``; ``name`` ends in .png."""
     if "pictures" in outputs:
-        _write_png(folder / name, picture(image, found.select(shown)))
+        _write_png(_target(folder, name, "pictures"), picture(image, found.select(shown)))
     if "maps" in outputs:
         size = (image.shape[0], image.shape[1])
-        _write_png(folder / "maps" / name, instance_map(found, shown, size=size))
+        _write_png(_target(folder, name, "maps"), instance_map(found, shown, size=size))
     if "cutouts" in outputs:
-        _write_cutouts(folder / "cutouts" / name.with_suffix(""), image, found, shown)
+        _write_cutouts(_target(folder, name, "cutouts"), image, found, shown)
 
 
 def picture(image: UInt8[np.ndarray, "h w 3"], found: ImageDetections) -> np.ndarray:
@@ -104,12 +122,14 @@ def cutout(
 def _write_cutouts(
     folder: Path, image: np.ndarray, found: ImageDetections, shown: np.ndarray
 ) -> None:
-    for path in folder.glob("*.png"):  # of another prediction, with other objects
-        path.unlink()
-    names = found.names
+    labels = [re.sub(r"\W+", "_", name) for name in found.class_names]
+    of_before = re.compile(rf"[1-9]\d*_({'|'.join(labels)})\.png")
+    for path in folder.glob("*.png"):
+        if of_before.fullmatch(path.name):
+            path.unlink()
     for index in shown.tolist():
-        name = re.sub(r"\W+", "_", names[index])
-        _write_png(folder / f"{index + 1}_{name}.png", cutout(image, found, index))
+        name = f"{index + 1}_{labels[found.labels[index]]}.png"
+        _write_png(folder / name, cutout(image, found, index))
 
 
 def _segmentations(found: ImageDetections) -> list[dict]:

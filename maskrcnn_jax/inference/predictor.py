@@ -1,6 +1,7 @@
 """A detector ready to be used: images go in, detections in their original pixels come out."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, TypeAlias
 
 import jax
@@ -48,7 +49,8 @@ class Predictor:
         self.class_names = tuple(class_names)
         self.augmentation = augmentation
         self._mesh = mesh or data_mesh()
-        self._variables = replicate(variables, self._mesh)
+        with self._tells_what_to_change():
+            self._variables = jax.block_until_ready(replicate(variables, self._mesh))
         self._step = _make_step(model, self._mesh, augmentation)
 
     def batch_size(self, num_images: int) -> int:
@@ -76,13 +78,18 @@ class Predictor:
         ``original_size`` gives the (height, width) of the image with an index. The devices work on
         a batch while the results of the one before are handed out.
         """
-        most = self.batch_size(self.config.eval_batch_size)
-        with out_of_memory.explained(prediction_advice(self.config, batch_size=most)):
+        with self._tells_what_to_change():
             for batch, running in self._one_ahead(batches):
                 detections = jax.device_get(running)
                 for row in np.flatnonzero(batch.valid).tolist():
                     index = int(batch.indices[row])
                     yield index, self._in_original_frame(batch, row, detections, original_size)
+
+    def _tells_what_to_change(self) -> AbstractContextManager[None]:
+        """When memory does not suffice."""
+        most = self.batch_size(self.config.eval_batch_size)
+        advice = prediction_advice(self.model, self.config, self.augmentation, batch_size=most)
+        return out_of_memory.explained(advice)
 
     def _in_original_frame(
         self, batch: Batch, row: int, detections: Detections, original_size: Callable[[int], Size]

@@ -14,12 +14,14 @@ from maskrcnn_jax.data.records import Category
 from maskrcnn_jax.errors import InputError
 from maskrcnn_jax.evaluation.results import ImageDetections
 from maskrcnn_jax.inference.batches import batched, read_ahead
+from maskrcnn_jax.inference.journal import RESULTS
 from maskrcnn_jax.inference.options import Output, OutputOptions, VideoOptions
+from maskrcnn_jax.inference.places import Place, check_targets
 from maskrcnn_jax.inference.predictor import Predictor, Views
 from maskrcnn_jax.video.drawing import AddFrame, drawn_video
-from maskrcnn_jax.video.frames import SUFFIXES, Frame, Video, newest, open_camera, open_video
+from maskrcnn_jax.video.frames import Frame, Video, newest, open_camera, open_video
 from maskrcnn_jax.video.stopping import stops_when_asked
-from maskrcnn_jax.video.tables import with_suffix, written_tables
+from maskrcnn_jax.video.tables import TABLE_SUFFIXES, with_suffix, written_tables
 from maskrcnn_jax.video.tracking import TrackerState, track
 from maskrcnn_jax.video.writer import SUFFIX
 
@@ -34,27 +36,32 @@ class Summary(NamedTuple):
     totals: Counter[str]  # different objects, by the names of their classes
 
 
+CAMERA = Path("camera")  # what its results are called
+
 # How each video is opened, by the name that its results get.
 Sources: TypeAlias = dict[Path, Callable[[], Video]]
 
 
-def find_sources(places: Sequence[Path], options: VideoOptions, *, out: Path) -> Sources:
-    """The camera or the videos; nothing where the places are images and folders.
+def find_sources(places: Sequence[Place], options: VideoOptions, *, out: Path) -> Sources:
+    """The camera or the videos; nothing where the places are images and folders of images.
 
-    Videos are known by their suffixes; each is opened once to see that it can be read.
+    Each video is opened once to see that it can be read.
     """
     if options.camera is not None:
         if places:
             raise InputError("give either images or videos, or --camera")
-        return {Path("camera"): partial(open_camera, options.camera)}
+        for target in _targets(out / CAMERA):
+            if target.exists():
+                raise InputError(f"{target} is there already: move it, or give another --out")
+        return {CAMERA: partial(open_camera, options.camera)}
     if not places:
         raise InputError("give images, folders of images, videos, or --camera")
-    videos = [place for place in places if place.suffix.lower() in SUFFIXES and not place.is_dir()]
+    videos = [place for place in places if not place.images]
     if not videos and options != VideoOptions():
         raise InputError("--max-frames, --max-seconds and --tracking are for videos")
     if 0 < len(videos) < len(places):
-        other = next(place for place in places if place not in videos)
-        raise InputError(f"{videos[0]} is a video, {other} is none: give them to two commands")
+        other = next(place.path for place in places if place.images)
+        raise InputError(f"{videos[0].path} is of videos, {other} of images: give two commands")
     return _by_name(videos, out)
 
 
@@ -65,17 +72,28 @@ def check_video_outputs(outputs: Sequence[Output]) -> None:
             raise InputError(f"--save {output} is for images; of a video it can be pictures alone")
 
 
-def _by_name(videos: Sequence[Path], out: Path) -> Sources:
-    found: dict[Path, Path] = {}
-    for path in videos:
+def _by_name(places: Sequence[Place], out: Path) -> Sources:
+    found = {
+        path: path.relative_to(place.folder).with_name(path.stem)
+        for place in places
+        for path in place.videos
+    }
+    taken: dict[Path, Path] = {}
+    for path, name in found.items():
         open_video(path).close()
-        name = Path(path.stem)
-        if with_suffix(out / name, SUFFIX).resolve() == path.resolve():
-            raise InputError(f"{path}: the drawn video would take its place; give another --out")
-        other = found.setdefault(name, path)
-        if other != path:
-            raise InputError(f"the results of {path} and {other} would have one name; rename one")
-    return {name: partial(open_video, path) for name, path in found.items()}
+        for target in _targets(out / name):
+            other = taken.setdefault(target, path)
+            if other != path:
+                raise InputError(f"{path} and {other} would both become {target}; rename one")
+    if out / RESULTS in taken:
+        raise InputError(f"{taken[out / RESULTS]}: {RESULTS} is of images; rename the video")
+    check_targets(taken, found)
+    return {name: partial(open_video, path) for path, name in found.items()}
+
+
+def _targets(name: Path) -> list[Path]:
+    """All that is written of a video."""
+    return [with_suffix(name, suffix) for suffix in (SUFFIX, *TABLE_SUFFIXES)]
 
 
 def predict_video(
@@ -95,19 +113,21 @@ def predict_video(
         contextlib.ExitStack() as files,
         tqdm(total=expected, unit="frame", dynamic_ncols=True) as progress,
     ):
-        outputs: list[AddFrame] = [tables.add]
+        drawings: list[AddFrame] = []
         if "pictures" in output.save:
             path = with_suffix(name, SUFFIX)
             drawn = drawn_video(path, predictor.class_names, rate=video.rate)
-            outputs.append(files.enter_context(drawn))
+            drawings.append(files.enter_context(drawn))
         for frame, found in _predict_frames(predictor, video, options):
             shown = found.select(found.passing(min_score=output.min_score, classes=output.classes))
-            state, identities = track(state, shown, options.tracking)
-            for add in outputs:
-                add(frame, shown, identities)
+            state, identities = track(state, shown, options.tracking, at=frame.moment)
+            tables.add(frame, shown, state.tracks[: len(shown)])
+            for draw in drawings:
+                draw(frame, shown, identities)
             progress.update()
-        if expected and tables.num_frames < _MOST * expected and not video.is_stopped:
-            cut = f"{tables.num_frames} of {expected} frames"
+        told = video.num_frames if video.has_ended and not video.is_stopped else None
+        if told and tables.num_frames < _MOST * told:
+            cut = f"{tables.num_frames} of {told} frames"
             progress.write(f"{video.name}: only {cut} could be read; is it damaged or cut off?")
     return Summary(tables.num_frames, tables.totals())
 

@@ -45,7 +45,7 @@ def _import_wandb() -> Any:
         return importlib.import_module("wandb")
     except ImportError as error:
         raise InputError(
-            f"--run.logger wandb: {error}. Install it with: pip install 'maskrcnn-jax[wandb]'"
+            f"--run.logger wandb: {error}. Install it with: pip install -e '.[wandb]'"
         ) from error
 
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -26,11 +27,22 @@ _set_log_level = getattr(cv2, "setLogLevel", None) or cv2.utils.logging.setLogLe
 _set_log_level(0)  # silent
 
 
+class Moment(NamedTuple):
+    """When a frame is seen."""
+
+    frame: int  # from 0
+    seconds: float  # since the first frame; rises from frame to frame
+
+
 @dataclass(frozen=True, kw_only=True)
 class Frame:
-    index: int  # from 0
-    seconds: float  # since the first frame; rises from frame to frame
+    index: int
+    seconds: float
     image: UInt8[np.ndarray, "h w 3"]
+
+    @property
+    def moment(self) -> Moment:
+        return Moment(self.index, self.seconds)
 
 
 class Video:
@@ -55,6 +67,7 @@ class Video:
         self.rate = rate if 0 < rate <= _GREATEST_RATE else _ASSUMED_RATE
         self.num_frames = num_frames
         self.is_stopped = False
+        self.has_ended = False  # by itself: there is no frame after those that were read
         self._capture = capture
         self._clock = clock
         self._reading = threading.Lock()  # nothing may be released while a thread reads
@@ -94,7 +107,10 @@ class Video:
 
     def _read(self) -> tuple[np.ndarray, float] | None:
         with self._reading:
-            image = None if self.is_stopped else self._capture.read()[1]
+            if self.is_stopped:
+                return None
+            image = self._capture.read()[1]
+            self.has_ended = image is None
             return None if image is None else (image, self._clock())
 
 

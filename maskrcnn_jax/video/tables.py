@@ -12,24 +12,25 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
-import numpy as np
-from jaxtyping import Int
-
 from maskrcnn_jax.data.records import Category
 from maskrcnn_jax.evaluation.results import ImageDetections, coco_records
 from maskrcnn_jax.files import replaced
 from maskrcnn_jax.video.counts import CountsTable, IdentityTable
 from maskrcnn_jax.video.frames import Frame
+from maskrcnn_jax.video.tracking import Track
+
+TABLE_SUFFIXES = (".json", ".csv", ".tracks.csv")
 
 
 @contextlib.contextmanager
 def written_tables(name: Path, categories: Sequence[Category]) -> Iterator["VideoTables"]:
-    """Writes ``name`` with .json, .csv and .tracks.csv at its end."""
+    """Writes ``name`` with each of ``TABLE_SUFFIXES`` at its end."""
     names = [category.name for category in categories]
+    json_path, counts_path, tracks_path = (with_suffix(name, end) for end in TABLE_SUFFIXES)
     with (
-        replaced(with_suffix(name, ".json")) as records,
-        _replaced_text(with_suffix(name, ".csv")) as counts,
-        _replaced_text(with_suffix(name, ".tracks.csv")) as identities,
+        replaced(json_path) as records,
+        _replaced_text(counts_path) as counts,
+        _replaced_text(tracks_path) as identities,
     ):
         tables = VideoTables(_JsonList(records), CountsTable(counts, names), categories)
         yield tables
@@ -50,22 +51,18 @@ class VideoTables:
         self._num_identities = 0
         self.num_frames = 0
 
-    def add(self, frame: Frame, found: ImageDetections, identities: Int[np.ndarray, " n"]) -> None:
-        """Adds what was found in a frame; ``identities`` as ``tracking.track`` gives them."""
+    def add(self, frame: Frame, found: ImageDetections, tracks: Sequence[Track]) -> None:
+        """Adds what was found in a frame, and the track that each detection belongs to."""
         self.num_frames += 1
-        self._num_identities = max(self._num_identities, int(identities.max(initial=0)))
+        identities = [track.identity for track in tracks]
+        self._num_identities = max(self._num_identities, *identities, 0)
         self._counts.add(
             frame.index, frame.seconds, labels=found.labels, num_identities=self._num_identities
         )
-        self._identities.add(
-            *(frame.index, frame.seconds),
-            identities=identities,
-            labels=found.labels,
-            scores=found.scores,
-        )
+        self._identities.add(frame.moment, tracks)
         time = {"frame": frame.index, "seconds": round(frame.seconds, 3)}
         records = coco_records(found, image_id=frame.index, categories=self._categories)
-        for record, identity in zip(records, identities.tolist(), strict=True):
+        for record, identity in zip(records, identities, strict=True):
             self._records.add(record | time | {"track_id": identity or None})
 
     def totals(self) -> Counter[str]:

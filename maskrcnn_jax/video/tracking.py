@@ -22,6 +22,7 @@ from scipy.optimize import linear_sum_assignment
 
 from maskrcnn_jax.errors import InputError
 from maskrcnn_jax.evaluation.results import ImageDetections
+from maskrcnn_jax.video.frames import Moment
 from maskrcnn_jax.video.regions import Region, object_regions, overlaps
 
 # In the place of an identity, which count from 1: seen too seldom so far.
@@ -55,7 +56,9 @@ class Track:
     """An object. Lengths are in pixels, times in frames."""
 
     identity: int
+    first: Moment  # when it was seen first
     votes: Mapping[int, int]  # for each label, the number of frames in which it was detected
+    score: float  # the sum over these frames
     region: Region  # as it was last seen
     box: Float[np.ndarray, "4"]  # then, XYXY
     velocity: Float[np.ndarray, "2"]
@@ -66,6 +69,11 @@ class Track:
         """What it was taken for most often; the older label in a tie."""
         return max(self.votes, key=self.votes.__getitem__)
 
+    @property
+    def num_frames(self) -> int:
+        """In which it was seen, those before it got a number among them."""
+        return sum(self.votes.values())
+
     def expected(self) -> Region:
         """Where it should be in the next frame."""
         return self.region.moved((self.unseen + 1) * self.velocity)
@@ -73,25 +81,25 @@ class Track:
 
 @dataclass(frozen=True, kw_only=True)
 class TrackerState:
-    tracks: tuple[Track, ...] = ()
+    tracks: tuple[Track, ...] = ()  # first those of the newest detections, in their order
     num_identities: int = 0  # given so far
 
 
 def track(
-    state: TrackerState, detections: ImageDetections, config: TrackingConfig
+    state: TrackerState, detections: ImageDetections, config: TrackingConfig, *, at: Moment
 ) -> tuple[TrackerState, Int[np.ndarray, " n"]]:
     """The state after one more frame, and the identity of each of its n detections.
 
     Identities count from 1 in the order in which objects are confirmed, over all classes, and none
     is given twice. ``UNNUMBERED`` marks a detection of an object that is not confirmed (yet).
     """
-    sightings = _sightings(detections)
+    sightings = _sightings(detections, at)
     found = _matches(state.tracks, sightings, config)
     num_identities = state.num_identities
     tracks, identities = [], np.full(len(sightings), UNNUMBERED)
     for index, sighting in enumerate(sightings):
         seen = _seen_again(state.tracks[found[index]], sighting) if index in found else sighting
-        if seen.identity == UNNUMBERED and sum(seen.votes.values()) >= config.confirm_after:
+        if seen.identity == UNNUMBERED and seen.num_frames >= config.confirm_after:
             num_identities += 1
             seen = dataclasses.replace(seen, identity=num_identities)
         identities[index] = seen.identity
@@ -105,18 +113,21 @@ def track(
     return TrackerState(tracks=tuple(tracks), num_identities=num_identities), identities
 
 
-def _sightings(detections: ImageDetections) -> list[Track]:
+def _sightings(detections: ImageDetections, at: Moment) -> list[Track]:
     """Each detection as an object that is seen for the first time."""
     return [
         Track(
             identity=UNNUMBERED,
+            first=at,
             votes={int(label): 1},
+            score=float(score),
             region=region,
             box=box,
             velocity=np.zeros(2),
         )
-        for label, region, box in zip(
-            detections.labels, object_regions(detections), detections.boxes, strict=True
+        for label, score, region, box in zip(
+            *(detections.labels, detections.scores, object_regions(detections), detections.boxes),
+            strict=True,
         )
     ]
 
@@ -152,11 +163,13 @@ def _best_pairs(iou: Float[np.ndarray, "n m"]) -> dict[int, int]:
 def _seen_again(track: Track, sighting: Track) -> Track:
     """The track with what its newest sighting tells about it."""
     velocity = _displacement(track, sighting) / (track.unseen + 1)
-    if sum(track.votes.values()) > 1:
+    if track.num_frames > 1:
         velocity = _NEWEST * velocity + (1 - _NEWEST) * track.velocity
     label = sighting.label
     return Track(
         identity=track.identity,
+        first=track.first,
+        score=track.score + sighting.score,
         votes={**track.votes, label: track.votes.get(label, 0) + 1},
         region=sighting.region,
         box=sighting.box,

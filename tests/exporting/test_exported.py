@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import zipfile
 
@@ -6,6 +7,7 @@ import numpy as np
 import pytest
 
 import maskrcnn_jax
+from maskrcnn_jax.convert.weights import read_weights
 from maskrcnn_jax.data.records import Category
 from maskrcnn_jax.errors import InputError
 from maskrcnn_jax.evaluation import rle
@@ -60,6 +62,21 @@ def test_it_is_a_detector_like_others(file, detector, tmp_path):
         maskrcnn_jax.load(file, categories="names.json")
 
 
+def test_it_is_no_file_of_weights(file):
+    with pytest.raises(InputError, match=r"tiny\.zip: is a file of export\.py"):
+        read_weights(file)
+
+
+def test_memory_that_does_not_suffice_is_told(detector):
+    def allocate(*_):
+        raise MemoryError
+
+    [(size, program)] = detector.programs.items()
+    other = dataclasses.replace(detector, programs={size: program._replace(run=allocate)})
+    with pytest.raises(InputError, match=r"not enough memory.* fewer images at once, or export"):
+        other.run(images(2))
+
+
 def test_the_description_says_what_is_in_it(file):
     with zipfile.ZipFile(file) as archive:
         assert archive.testzip() is None
@@ -73,6 +90,8 @@ def test_the_description_says_what_is_in_it(file):
 def test_an_image_of_another_size_is_refused(detector):
     with pytest.raises(InputError, match=r"the image is 48x60 .* for 48x61: .* --sizes 48 60"):
         detector(np.zeros((48, 60, 3), np.uint8))
+    with pytest.raises(InputError, match=r"each image is 48x60 .* for 48x61"):
+        detector.run(np.zeros((2, 48, 60, 3), np.uint8))
     with pytest.raises(InputError, match="3 images are more than the 2 it takes"):
         detector.run(images(3))
     with pytest.raises(InputError, match=r"none\.png"):

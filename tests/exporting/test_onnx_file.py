@@ -12,7 +12,7 @@ from maskrcnn_jax.exporting.onnx_repairs import repaired
 
 def test_without_the_converter_the_message_says_what_to_install(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "jax2onnx", None)
-    with pytest.raises(InputError, match=r"pip install 'maskrcnn-jax\[onnx\]'"):
+    with pytest.raises(InputError, match=r"pip install -e '\.\[onnx\]'"):
         write_onnx(
             *(tmp_path / "a.onnx", lambda weights, images: {}, {}),
             image_size=(4, 4),

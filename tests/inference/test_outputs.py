@@ -78,7 +78,7 @@ def test_a_cutout_is_the_box_with_its_mask_as_transparency(index):
 
 def test_everything_is_written_where_it_is_said(tmp_path):
     detections, picture, shown = found(), image(), np.array([0, 3])
-    for _ in range(2):
+    for others in ([], ["cutouts/sub/a/of_the_user.png"]):
         write_outputs(
             *(tmp_path, Path("sub/a.png"), picture, detections), shown=shown, outputs=EVERYTHING
         )
@@ -88,8 +88,10 @@ def test_everything_is_written_where_it_is_said(tmp_path):
             "maps/sub/a.png",
             "cutouts/sub/a/1_dog.png",
             "cutouts/sub/a/4_traffic_light_red.png",
+            *others,
         }
-        (tmp_path / "cutouts/sub/a/9_cat.png").write_bytes(b"of another prediction")
+        (tmp_path / "cutouts/sub/a/9_dog.png").write_bytes(b"of another prediction")
+        (tmp_path / "cutouts/sub/a/of_the_user.png").write_bytes(b"")
     numbers = read(tmp_path / "maps/sub/a.png")
     np.testing.assert_array_equal(numbers, instance_map(detections, shown, size=SIZE))
     cut = cv2.cvtColor(read(tmp_path / "cutouts/sub/a/1_dog.png"), cv2.COLOR_BGRA2RGBA)
@@ -106,14 +108,35 @@ def test_nothing_found_is_an_empty_map_and_no_cutouts(tmp_path):
     assert not list(tmp_path.glob("cutouts/**/*.png"))
 
 
+def check(outputs, names, *, out=Path("out"), has_masks=True):
+    images = {Path(name): Path("in") / name for name in names}
+    check_outputs(outputs, images, out=out, has_masks=has_masks)
+
+
 def test_what_cannot_be_written_is_refused_before():
-    names = [Path("a.png"), Path("sub/maps/a.png")]
-    check_outputs(EVERYTHING, names, has_masks=True)
-    check_outputs(["pictures"], names, has_masks=False)
+    names = ["a.png", "sub/maps/a.png"]
+    check(EVERYTHING, names)
+    check(["pictures"], names, has_masks=False)
     for output in ("maps", "cutouts"):
         with pytest.raises(InputError, match=f"--save {output} needs masks"):
-            check_outputs([output], names, has_masks=False)
-        inside = [Path(f"{output}/a.png")]
-        check_outputs([output], inside, has_masks=True)
+            check([output], names, has_masks=False)
+        inside = [f"{output}/a.png"]
+        check([output], inside)
         with pytest.raises(InputError, match=f"in a folder '{output}' would lie among"):
-            check_outputs(["pictures", output], inside, has_masks=True)
+            check(["pictures", output], inside)
+
+
+@pytest.mark.parametrize(
+    ("output", "folder"), [("pictures", ""), ("maps", "maps"), ("cutouts", "cutouts/a")]
+)
+def test_no_image_is_replaced_however_its_place_is_spelled(tmp_path, output, folder):
+    """Cut-outs may remove what lies in their folder."""
+    real = tmp_path / "out" / folder
+    real.mkdir(parents=True)
+    (real / "a.png").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "out")
+    for place in (tmp_path / "out", tmp_path / "link", tmp_path / "out/../out"):
+        images = {Path("a.png"): place / folder / "a.png"}
+        with pytest.raises(InputError, match="would be written; give another --out"):
+            check_outputs([output], images, out=tmp_path / "out", has_masks=True)
+        check_outputs([output], images, out=tmp_path / "other", has_masks=True)

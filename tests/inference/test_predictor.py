@@ -107,3 +107,6 @@ def test_running_out_of_memory_tells_what_to_change(predictor, monkeypatch):
     batches = batched([predictor.views(noise((64, 96)), name="", index=0)] * 2, 2)
     with pytest.raises(InputError, match=r"not enough memory(.|\n)*--input.padded-sizes"):
         list(predictor.predict(batches, original_size=lambda _: (64, 96)))
+    monkeypatch.setattr("maskrcnn_jax.inference.predictor.replicate", allocate)
+    with pytest.raises(InputError, match=r"not enough memory(.|\n)*--tta False"):
+        Predictor(tiny.tiny_config(), {}, CONFIG, augmentation=AugmentationConfig())

@@ -17,6 +17,7 @@ import pytest
 from maskrcnn_jax.data.records import Category
 from maskrcnn_jax.errors import InputError
 from maskrcnn_jax.inference.options import OutputOptions, VideoOptions
+from maskrcnn_jax.inference.places import search
 from maskrcnn_jax.inference.videos import check_video_outputs, find_sources, predict_video
 from maskrcnn_jax.structures import Batch
 from maskrcnn_jax.video.frames import Video, open_camera, open_video
@@ -133,6 +134,9 @@ def test_a_video_becomes_a_video_results_and_tables(path, tmp_path, capfd):
         assert [row["disc"], row["ring"]] == [str((labels == k).sum()) for k in (0, 1)]
         assert float(row["seconds"]) == pytest.approx(i / RATE, abs=2e-3)
     assert counts[-1]["identities"] == "3"
+    tracks = table(tmp_path / "lane.one.tracks.csv")
+    firsts = [next(i for i in range(NUM_FRAMES) if len(found_in(i)) > k) for k in range(3)]
+    assert [int(row["first_frame"]) for row in tracks] == firsts  # before they had a number
     records = json.loads((tmp_path / "lane.one.json").read_text())
     assert len(records) == sum(len(found_in(i)) for i in range(NUM_FRAMES))
     drawn = open_video(tmp_path / "lane.one.webm")
@@ -153,10 +157,14 @@ def test_what_is_left_out_is_nowhere(path, tmp_path):
     ("options", "expected"),
     [({"max_frames": 5}, 5), ({"max_frames": 1}, 1), ({"max_seconds": 0.5}, 7)],
 )
-def test_a_part_of_a_video(path, tmp_path, options, expected):
-    num_frames, _ = predict(open_video(path), tmp_path / "a", **options)
+def test_a_part_of_a_video(path, tmp_path, options, expected, capfd):
+    """No damage, though its rate is another one than it says."""
+    video = open_video(path)
+    video.rate *= 2
+    num_frames, _ = predict(video, tmp_path / "a", **options)
+    assert "only" not in capfd.readouterr().out
     assert num_frames == expected
-    assert open_video(tmp_path / "a.webm").num_frames == expected
+    assert open_video(tmp_path / "a.webm").num_frames == 2 * expected - 1
 
 
 def test_a_camera_is_looked_at_frame_by_frame(path, tmp_path):
@@ -221,31 +229,44 @@ def test_a_failure_leaves_nothing(path, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def sources(*paths, out, **options):
+    return find_sources([search(p, out=out) for p in paths], VideoOptions(**options), out=out)
+
+
 def test_videos_are_told_from_images(path, tmp_path):
-    images, options = [tmp_path, tmp_path / "a.png"], VideoOptions()
-    assert find_sources(images, options, out=tmp_path) == {}
-    assert list(find_sources([path], options, out=tmp_path)) == [Path("lane.one")]
-    assert list(find_sources([], VideoOptions(camera="0"), out=tmp_path)) == [Path("camera")]
+    (tmp_path / "in/sub").mkdir(parents=True)
+    (tmp_path / "in/sub/b.mp4").write_bytes(path.read_bytes())
+    out = tmp_path / "out"
+    assert [*sources(path, tmp_path / "in", out=out)] == [Path("lane.one"), Path("sub/b")]
+    (tmp_path / "in/a.png").touch()
+    assert sources(tmp_path / "in", tmp_path / "in/a.png", out=out) == {}
+    assert [*sources(out=out, camera="0")] == [Path("camera")]
 
 
 def test_what_cannot_be_looked_at_together_is_refused(path, tmp_path):
-    images, same_name = [tmp_path, tmp_path / "a.png"], tmp_path / "lane.one.mov"
-    same_name.write_bytes(path.read_bytes())
+    image = tmp_path / "a.png"
+    image.touch()
     (tmp_path / "broken.mp4").touch()
-    drawn = tmp_path / "drawn.webm"
-    drawn.write_bytes(path.read_bytes())
+    others = [tmp_path / name for name in ("lane.one.mov", "lane.one.tracks.mp4", "results.mp4")]
+    for other in (*others, tmp_path / "drawn.webm"):
+        other.write_bytes(path.read_bytes())
+    (tmp_path / "camera.csv").touch()
+    (tmp_path / "sub").mkdir()
     for places, options, message in (
-        ([path, *images], {}, "is a video, .* is none"),
-        ([path, same_name], {}, "would have one name"),
+        ([path, image], {}, "is of videos, .* of images"),
+        ([path, others[0]], {}, r"would both become .*lane\.one\.webm; rename one"),
+        ([path, others[1]], {}, r"would both become .*lane\.one\.tracks\.csv; rename one"),
+        ([others[2]], {}, r"results\.mp4: results\.json is of images"),
         ([tmp_path / "broken.mp4"], {}, r"broken\.mp4: no video"),
-        ([drawn], {}, "would take its place"),
+        ([tmp_path / "drawn.webm"], {}, "would be written; give another --out"),
         ([tmp_path / "none.mp4"], {}, "there is no such video"),
         ([], {}, "give images"),
+        ([], {"camera": "0"}, r"camera\.csv is there already"),
         ([path], {"camera": "0"}, "or --camera"),
-        (images, {"max_frames": 3}, "are for videos"),
+        ([image], {"max_frames": 3}, "are for videos"),
     ):
         with pytest.raises(InputError, match=message):
-            find_sources(places, VideoOptions(**options), out=tmp_path)
+            sources(*places, out=tmp_path / "sub/..", **options)
     with pytest.raises(InputError, match="--max-seconds must"):
         VideoOptions(max_seconds=0.0)
     with pytest.raises(InputError, match="--save maps is for images"):

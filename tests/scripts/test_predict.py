@@ -1,11 +1,16 @@
+import dataclasses
 import json
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
 import maskrcnn_jax
+import predict
 from maskrcnn_jax.errors import InputError
+from maskrcnn_jax.inference.options import OutputOptions
+from tests.data.samples import make_config
 
 
 def _write(path, *shape):
@@ -105,3 +110,22 @@ def test_bad_input_is_one_clear_message(fails, workdir, tmp_path):
     message = fails("predict.py", *good, "--classes", "disc", "rectangel")
     assert "there is no class 'rectangel'. Did you mean 'rectangle'?" in message
     assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"output": OutputOptions(classes=("disc", "in"))}, "has taken in, too: put images before"),
+        ({"out": Path("a.png")}, r"a\.png is a file; name a folder"),
+    ],
+)
+def test_places_that_cannot_be_meant_are_refused(tmp_path, monkeypatch, changes, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "in").mkdir()
+    (tmp_path / "a.png").touch()
+    arguments = predict.RunArguments(
+        images=(), workdir=tmp_path, out=tmp_path / "out", input=make_config()
+    )
+    predict.check_places(arguments)
+    with pytest.raises(InputError, match=message):
+        predict.check_places(dataclasses.replace(arguments, **changes))

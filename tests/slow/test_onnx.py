@@ -1,4 +1,4 @@
-"""The whole program as ONNX against the same in JAX: about two minutes, with maskrcnn-jax[onnx]."""
+"""The whole program as ONNX against the same in JAX: about two minutes, with the extra ``onnx``."""
 
 import jax
 import numpy as np

@@ -186,7 +186,7 @@ def test_a_logger_is_an_option(tmp_path, monkeypatch):
 
 def test_wandb_that_is_not_installed_is_told(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "wandb", None)
-    with pytest.raises(InputError, match=r"pip install 'maskrcnn-jax\[wandb\]'"):
+    with pytest.raises(InputError, match=r"pip install -e '\.\[wandb\]'"):
         WandbLog(tmp_path / "run", config={})
     assert not (tmp_path / "run").exists()
 

@@ -1,16 +1,20 @@
 """Discs that move: which detection belongs to which is known, so mistakes can be counted."""
 
 import dataclasses
+import functools
 import itertools
 
 import numpy as np
 import pytest
 
 from maskrcnn_jax.errors import InputError
-from maskrcnn_jax.video.tracking import UNNUMBERED, TrackerState, TrackingConfig, track
+from maskrcnn_jax.video import tracking
+from maskrcnn_jax.video.frames import Moment
+from maskrcnn_jax.video.tracking import UNNUMBERED, TrackerState, TrackingConfig
 from tests.video.discs import HEIGHT, WIDTH, Disc, detected, visible_masks
 
 CONFIG = TrackingConfig()
+track = functools.partial(tracking.track, at=Moment(0, 0.0))
 # What of a disc has to be seen for a detector to find it, in pixels.
 LEAST = 100
 CROSSING = [

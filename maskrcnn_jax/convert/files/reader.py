@@ -19,6 +19,7 @@ from maskrcnn_jax.convert.files.source import Source
 from maskrcnn_jax.convert.files.unpickler import unpickle
 from maskrcnn_jax.errors import InputError
 
+EXPORTED = "detector.json"  # the entry of a zip file that shows it to be of export.py
 _DATA_PARALLEL = "module."
 _PICKLES = (b"\x80", b"(", b"c", b"}", b"]", b")")  # the last five begin one of protocol 0 or 1
 
@@ -66,6 +67,11 @@ def _read(file: BinaryIO) -> TensorFile:
         archive = Archive(file, file_size=source.size)
         if torch_zip.is_torch(archive):
             return _named(torch_zip.read(archive))
+        if EXPORTED in archive.entries:
+            raise ContentError(
+                "is a file of export.py, which runs by itself (docs/export.md); give what it was "
+                "made from: weights or a work directory"
+            )
         return _named(*npz.read(archive))
     source.rewind()
     if safetensors.is_safetensors(start):
