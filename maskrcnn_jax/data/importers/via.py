@@ -19,7 +19,7 @@ from maskrcnn_jax.data.importers.annotated import (
     labels_of,
     numbered,
 )
-from maskrcnn_jax.data.importers.pictures import find_picture, look_at, safe_name
+from maskrcnn_jax.data.importers.image_files import find_picture, look_at, safe_name
 from maskrcnn_jax.data.importers.values import check_num_points, coordinate
 from maskrcnn_jax.data.json_fields import field, shown
 from maskrcnn_jax.errors import InputError, did_you_mean

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from maskrcnn_jax.data.images import decode_image, read_image
-from maskrcnn_jax.data.importers.pictures import find_picture, look_at, safe_name
+from maskrcnn_jax.data.importers.image_files import find_picture, look_at, safe_name
 from maskrcnn_jax.errors import InputError
 from tests.data.importers.exports import HEIGHT, WIDTH, photograph, write_photograph
 from tests.data.odd_images import turned_jpeg

@@ -1,4 +1,4 @@
-"""The images of a data set as they were shown to who annotated them.
+"""The image files of a data set, as they were shown to who annotated them.
 
 Annotation tools turn an image upright where its EXIF orientation asks for that, and write down
 coordinates of the image they show. The data sets of this package know no orientation: such an image
@@ -17,6 +17,9 @@ from maskrcnn_jax.data.image_header import ImageHeader, read_header
 from maskrcnn_jax.data.images import read_image
 from maskrcnn_jax.data.sizes import Size
 from maskrcnn_jax.errors import InputError
+
+# Of a file whose name in the annotations has none; the first one is what loses nothing.
+SUFFIXES = (".png", ".PNG", ".jpg", ".JPG", ".jpeg", ".JPEG")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,10 +71,11 @@ def look_at(source: Path | bytes, where: str, *, noted: Size | None) -> Picture:
 def find_picture(name: str, folders: Sequence[Path], where: str) -> Path:
     """The image file ``name``, which may begin with folders, in the first of ``folders`` with it.
 
-    Where an annotation was made elsewhere its folders are not there: the bare name does, too.
+    Where an annotation was made elsewhere its folders are not there: the bare name does, too. What
+    was a frame of a video may have a suffix that its name has not.
     """
     path = PurePosixPath(name.replace("\\", "/"))
-    for candidate in (path, path.name):
+    for candidate in (path, path.name, *(f"{path}{suffix}" for suffix in SUFFIXES)):
         for folder in folders:
             if (found := folder / candidate).is_file():
                 return found
