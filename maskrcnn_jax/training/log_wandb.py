@@ -31,9 +31,10 @@ class WandbLog:
                 config=config,
             )
         except (self._wandb.Error, ValueError) as error:  # pydantic's are of the second kind
+            reason = " ".join(str(error).partition("For further information")[0].split())
             raise InputError(
-                f"--run.logger wandb: {error}. Without WANDB_MODE and other variables of wandb it "
-                "is offline and needs nothing"
+                f"--run.logger wandb: {reason.rstrip('.')}. Without WANDB_MODE and other variables "
+                "of wandb it is offline and needs nothing"
             ) from error
 
     def write(self, step: int, line: Mapping[str, float]) -> None:
