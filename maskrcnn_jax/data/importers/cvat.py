@@ -19,7 +19,12 @@ from maskrcnn_jax.data.importers.annotated import (
     labels_of,
     numbered,
 )
-from maskrcnn_jax.data.importers.image_files import find_picture, look_at, safe_name
+from maskrcnn_jax.data.importers.image_files import (
+    find_picture,
+    look_at,
+    safe_name,
+    shared_names,
+)
 from maskrcnn_jax.data.importers.values import check_num_points, coordinate_of_text
 from maskrcnn_jax.data.json_fields import shown
 from maskrcnn_jax.data.records import Segmentation
@@ -39,9 +44,11 @@ def read_cvat(source: Path, *, images: Path | None) -> Annotated:
     if root.tag != "annotations" or root.find("track") is not None:
         raise InputError(f"{source}: is no export as 'CVAT for images 1.1'; export as that.")
     folders = [source.parent / "images", source.parent] if images is None else [images]
+    shared = shared_names(element.get("name", "") for element in root.iter("image"))
     left_out: Counter[str] = Counter()
     found = tuple(
-        _read_image(element, source, folders, left_out=left_out) for element in root.iter("image")
+        _read_image(element, source, folders, shared=shared, left_out=left_out)
+        for element in root.iter("image")
     )
     if not found:
         raise InputError(f"{source}: lists no images.")
@@ -74,7 +81,12 @@ def _parse(source: Path) -> Element:
 
 
 def _read_image(
-    element: Element, source: Path, folders: list[Path], *, left_out: Counter[str]
+    element: Element,
+    source: Path,
+    folders: list[Path],
+    *,
+    shared: frozenset[str],
+    left_out: Counter[str],
 ) -> AnnotatedImage:
     name = _text(element, "name", str(source))
     where = f"{source}: image {name!r}"
@@ -82,7 +94,7 @@ def _read_image(
     subset = element.get("subset")
     if subset:
         folders = [*(folder / subset for folder in folders), *folders]
-    file = find_picture(name, folders, where)
+    file = find_picture(name, folders, where, shared=shared)
     picture = look_at(file, where, noted=size)
     drawings = []
     for number, shape in enumerate(element):

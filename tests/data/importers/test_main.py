@@ -236,8 +236,8 @@ def test_one_image_file_is_not_two_images(run, tmp_path, capsys, kind):
         for name in names:
             write_labelme(exported, name.removesuffix(".png"), [])
     assert run(kind, source, "--images", flat, "--out", tmp_path / "out") == 2
-    message = "x.png: is the only image for both 'cam1/x.png' and 'cam2/x.png'"
-    assert message in capsys.readouterr().err
+    message = {"labelme": "x.png: is the only image for both 'cam1/x.png' and 'cam2/x.png'"}
+    assert message.get(kind, "there is no image 'cam1/x.png' in") in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
