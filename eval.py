@@ -222,10 +222,10 @@ def evaluate_files(options: Sequence[str]) -> None:
     page, folder = arguments.report, arguments.images
     if folder is not None and page is None:
         raise InputError("--images is for the page: give --report, too")
-    check_places(arguments.out, page)
     truth = read_truth(arguments.annotations)
     images = None if folder is None else images_in(folder, truth)
     results = read_results(arguments.results, truth)
+    check_places(arguments.out, page)
     scores = evaluate(truth, results, iou_types=scorable_types(results))
     title = f"{arguments.results} against {arguments.annotations}"
     publish(scores, title=title, out=arguments.out)
