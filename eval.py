@@ -41,7 +41,7 @@ from maskrcnn_jax.evaluation.results import coco_records
 from maskrcnn_jax.evaluation.results_file import read_results, scorable_types
 from maskrcnn_jax.evaluation.tables import class_table, summary_table
 from maskrcnn_jax.experiment import check_num_classes
-from maskrcnn_jax.files import write_json
+from maskrcnn_jax.files import check_writable, write_json
 from maskrcnn_jax.inference.options import TTAOptions
 from maskrcnn_jax.inference.predictor import Predictor
 from maskrcnn_jax.training.checkpoint import Run, load_trained
@@ -157,8 +157,10 @@ def evaluate_dataset(
 ) -> None:
     """Predicts all images, prints the tables, and writes results, metrics and a page.
 
-    ``source`` is where the weights come from, for the title of the page.
+    ``source`` is where the weights come from, for the title of the page. Whether there is a place
+    to write to is found out first, and what took longest is written first.
     """
+    check_places(out, page)
     if dropped := dropped_summary(dataset):
         print(dropped)
     model = predictor.model
@@ -168,17 +170,25 @@ def evaluate_dataset(
             f"{model.max_detections} (docs/evaluation.md)"
         )
     results = predict_dataset(dataset, predictor)
+    if out is not None:
+        write_json(out / "results.json", results)
+        print(f"predictions: {out / 'results.json'}")
     iou_types = IOU_TYPES if model.has_masks else ("bbox",)
     truth = truth_of(dataset)
     scores = evaluate(truth, results, iou_types=iou_types)
-    if out is not None:
-        write_json(out / "results.json", results)
     title = f"{dataset.name}, {dataset.split}: {len(dataset.images)} images"
     publish(scores, title=title, out=out)
     if page is not None:
         title = f"{source} on {dataset.name}, {dataset.split}"
         path = write_report(page, truth, results, scores, title=title, source=images_of(dataset))
         print(f"page: {path}")
+
+
+def check_places(out: Path | None, page: Path | None) -> None:
+    """Raises ``InputError`` where a folder that was given cannot be written to."""
+    for option, folder in (("--out", out), ("--report", page)):
+        if folder is not None:
+            check_writable(folder, option=option)
 
 
 def predict_dataset(dataset: Dataset, predictor: Predictor) -> list[dict]:
@@ -215,6 +225,7 @@ def evaluate_files(options: Sequence[str]) -> None:
     truth = read_truth(arguments.annotations)
     images = None if folder is None else images_in(folder, truth)
     results = read_results(arguments.results, truth)
+    check_places(arguments.out, page)
     scores = evaluate(truth, results, iou_types=scorable_types(results))
     title = f"{arguments.results} against {arguments.annotations}"
     publish(scores, title=title, out=arguments.out)

@@ -28,6 +28,8 @@ from maskrcnn_jax.convert.loading import load_weights
 from maskrcnn_jax.convert.notes import import_notes
 from maskrcnn_jax.convert.weights import read_weights
 from maskrcnn_jax.data.annotations import dropped_summary
+from maskrcnn_jax.data.coco_format import CocoFormatConfig
+from maskrcnn_jax.data.coco_format.layout import splits_of
 from maskrcnn_jax.data.pipeline import count_object_slots, train_batches
 from maskrcnn_jax.data.plan import TrainPlan
 from maskrcnn_jax.data.records import Dataset
@@ -155,7 +157,15 @@ def train(config: ExperimentConfig, workdir: Path) -> None:
         name = signal.Signals(stopped_by).name
         say(f"{name}: saved after step {step} of {num_steps}; the same command goes on from there")
         sys.exit(128 + stopped_by)
-    say(f"trained for {num_steps} steps; evaluate: python eval.py --workdir {workdir}")
+    say(f"trained for {num_steps} steps; {how_to_evaluate(config, workdir)}")
+
+
+def how_to_evaluate(config: ExperimentConfig, workdir: Path) -> str:
+    """The command that comes next; of data with nothing held out, on what it was trained on."""
+    command, data = f"evaluate: python eval.py --workdir {workdir}", config.data
+    if isinstance(data, CocoFormatConfig) and data.eval_split not in splits_of(data.root):
+        return f"{command} --split {data.train_split} (it has seen these images: none are held out)"
+    return command
 
 
 def open_data(config: ExperimentConfig, mesh: jax.sharding.Mesh) -> tuple[Dataset, TrainPlan]:

@@ -16,6 +16,7 @@ this project, so no time and no result are given here; docs/own_data.md walks th
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from configs.mask_rcnn_r50_fpn_1x import mask_rcnn_r50_fpn_1x
 from configs.penn_fudan import penn_fudan
@@ -26,12 +27,13 @@ from maskrcnn_jax.data.config import InputConfig
 from maskrcnn_jax.detectors import AnyDetectorConfig
 from maskrcnn_jax.experiment import ExperimentConfig, RunConfig, semantic_labels
 from maskrcnn_jax.finetuning.fitted import FittedConfig
-from maskrcnn_jax.finetuning.own_data import DataPlace, look_at
+from maskrcnn_jax.finetuning.own_data import DataPlace, OwnData, look_at
 from maskrcnn_jax.finetuning.sizes import ImageSizes, sizes_for
-from maskrcnn_jax.finetuning.start import Start, start_from
+from maskrcnn_jax.finetuning.start import Start, go_on_from, start_from, without_semantic_maps
 from maskrcnn_jax.finetuning.steps import steps_for
 from maskrcnn_jax.serialization import differences, to_json
 from maskrcnn_jax.solov2 import SOLOv2Config
+from maskrcnn_jax.training.checkpoint import has_checkpoint
 from maskrcnn_jax.training.optimizer import SGDConfig
 
 # Where images have no more objects, so many RoIs of each train the heads: as for Penn-Fudan, whose
@@ -45,6 +47,8 @@ class _Input:
     batch_size: int = 2
     # None: about the size that the images have.
     short_sides: tuple[int, ...] | None = None
+    # Whether images without objects are trained on.
+    keep_empty: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +66,8 @@ class _Optimizer:
 class Given:
     """The options from which others follow."""
 
+    # Where the run is written, or goes on.
+    workdir: Path | None = None
     data: DataPlace = field(default_factory=DataPlace)
     init: InitConfig = field(default_factory=InitConfig)
     input: _Input = field(default_factory=_Input)
@@ -72,11 +78,12 @@ def finetune(options: Sequence[str]) -> FittedConfig:
     """What suits the data and the weights that the ``options`` of a command line name."""
     given = _read(options)
     data = look_at(given.data)
-    start = start_from(given.init, data.categories)
+    start = _start(given, data)
     sizes = sizes_for(data.image_sizes(), data.object_sides(), short_sides=given.input.short_sides)
     inputs = _input(given, start, sizes)
     epochs = given.optimizer.schedule.epochs
-    steps = steps_for(data.num_images, batch_size=inputs.batch_size, epochs=epochs)
+    num_images = data.num_images if inputs.keep_empty else data.num_with_objects
+    steps = steps_for(num_images, batch_size=inputs.batch_size, epochs=epochs)
     model = _sampled_for(start.model, most_objects=data.most_objects)
     optimizer = replace(_tried_optimizer(start), schedule=steps.schedule)
     changed = differences(to_json(Given()), to_json(given))
@@ -86,7 +93,7 @@ def finetune(options: Sequence[str]) -> FittedConfig:
             data=data.config(),
             input=inputs,
             optimizer=optimizer,
-            init=replace(given.init, new_classes=start.has_new_classes),
+            init=start.init,
             run=RunConfig(checkpoint_every=steps.checkpoint_every),
         ),
         heading=(f"finetune looked at {data.annotation_file} and {start.where}:", start.describe()),
@@ -107,9 +114,18 @@ def finetune(options: Sequence[str]) -> FittedConfig:
 def _read(options: Sequence[str]) -> Given:
     """Where there is nothing to look at yet, --help shows what to give and ends the program."""
     given = cli.some_of(Given, options, default=Given())
-    if given.data.root is None and cli.help_topic(options) is not None:
+    weights = given.init.backbone or given.init.checkpoint
+    goes_on = given.workdir is not None and has_checkpoint(given.workdir)
+    if not (given.data.root and (weights or goes_on)) and cli.help_topic(options) is not None:
         cli.parse(Given, options, prog="train.py finetune", description=__doc__, default=given)
     return given
+
+
+def _start(given: Given, data: OwnData) -> Start:
+    if given.workdir is not None and has_checkpoint(given.workdir):
+        return go_on_from(given.workdir)
+    start = start_from(given.init, data.categories)
+    return start if data.has_semantic_maps else without_semantic_maps(start)
 
 
 def _input(given: Given, start: Start, sizes: ImageSizes) -> InputConfig:
@@ -117,6 +133,7 @@ def _input(given: Given, start: Start, sizes: ImageSizes) -> InputConfig:
         batch_size=given.input.batch_size,
         eval_batch_size=given.input.batch_size,
         short_sides=sizes.short_sides,
+        keep_empty=given.input.keep_empty,
         eval_short_side=sizes.eval_short_side,
         long_side=sizes.long_side,
         padded_sizes=sizes.padded_sizes,

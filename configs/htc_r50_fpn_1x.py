@@ -1,7 +1,7 @@
 """Hybrid Task Cascade with ResNet-50-FPN on COCO 2017, 12 epochs.
 
     python train.py htc_r50_fpn_1x --workdir runs/htc_r50_1x --data.root COCO \
-        --init.backbone resnet50_imagenet_folded.npz
+        --init.backbone resnet50-0676ba61.pth
 
 The semantic branch learns from the masks of the objects; no stuff maps are needed. Hardware:
 written for 8 GPUs or a TPU slice of 8 chips, 2 images on each. Not yet trained to its end by this

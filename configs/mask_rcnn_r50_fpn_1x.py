@@ -1,7 +1,7 @@
 """Mask R-CNN with ResNet-50-FPN on COCO 2017, 12 epochs.
 
     python train.py mask_rcnn_r50_fpn_1x --workdir runs/r50_1x --data.root COCO \
-        --init.backbone resnet50_imagenet_folded.npz
+        --init.backbone resnet50-0676ba61.pth
 
 Hardware: written for 8 GPUs or a TPU slice of 8 chips, 2 images on each. Not yet trained to its end
 by this project, so no time and no result are given here.

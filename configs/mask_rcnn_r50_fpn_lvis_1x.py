@@ -1,7 +1,7 @@
 """Mask R-CNN with ResNet-50-FPN on LVIS v1: 1203 classes, images with rare ones shown more often.
 
     python train.py mask_rcnn_r50_fpn_lvis_1x --workdir runs/lvis --data.root COCO \
-        --init.backbone resnet50_imagenet_folded.npz
+        --init.backbone resnet50-0676ba61.pth
 
 COCO holds train2017/, val2017/ and annotations/lvis_v1_train.json, lvis_v1_val.json. The recipe of
 Detectron2's LVISv1-InstanceSegmentation/mask_rcnn_R_50_FPN_1x, but for its length: that counts

@@ -1,7 +1,7 @@
 """PointRend with ResNet-50-FPN on COCO 2017, about 270,000 steps of 16 images.
 
     python train.py point_rend_r50_fpn_3x --workdir runs/point_rend_r50_3x --data.root COCO \
-        --init.backbone resnet50_imagenet_folded.npz
+        --init.backbone resnet50-0676ba61.pth
 
 Hardware: written for 8 GPUs or a TPU slice of 8 chips, 2 images on each. Not yet trained to its end
 by this project, so no time and no result are given here.

@@ -1,7 +1,7 @@
 """SOLOv2 with ResNet-50-FPN on COCO 2017, 12 epochs.
 
     python train.py solov2_r50_fpn_1x --workdir runs/solov2 --data.root COCO \
-        --init.backbone resnet50_imagenet_folded.npz
+        --init.backbone resnet50-0676ba61.pth
 
 Hardware: written for 8 GPUs or a TPU slice of 8 chips, 2 images on each. Not yet trained to its end
 by this project, so no time and no result are given here.

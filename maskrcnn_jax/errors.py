@@ -1,8 +1,12 @@
-"""Errors that a user caused and can mend: a script prints one line and exits with status 2."""
+"""Errors that a user caused and can mend: a script prints one line and exits with status 2.
+
+What the user stopped (Ctrl-C) is one line, too, and status 130, as shells have it.
+"""
 
 import difflib
 import functools
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterable
@@ -45,6 +49,11 @@ def exits_on_input_error(main: Callable[P, None]) -> Callable[P, None]:
                 traceback.print_exc()
             print(f"error: {error}", file=sys.stderr)
             _leave(2)
+        except KeyboardInterrupt:
+            if shows_traceback:
+                traceback.print_exc()
+            print("\nstopped", file=sys.stderr)
+            _leave(128 + signal.SIGINT)
 
     return wrapped
 

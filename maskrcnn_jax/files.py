@@ -3,9 +3,12 @@
 import contextlib
 import json
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
+
+from maskrcnn_jax.errors import InputError
 
 
 @contextlib.contextmanager
@@ -35,6 +38,22 @@ def _taking_the_place_of(path: Path, temporary: Path) -> Iterator[None]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_writable(folder: Path, *, option: str) -> None:
+    """Makes a folder that the user gave as ``option``, before there is anything to write.
+
+    Raises ``InputError`` where that, or a file in it, cannot be.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise InputError(
+            f"{option} {folder}: is no folder that can be written to ({error.strerror}); give "
+            "another"
+        ) from error
 
 
 def write_bytes(path: Path, content: bytes) -> None:

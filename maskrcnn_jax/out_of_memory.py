@@ -49,6 +49,11 @@ def training_advice(config: ExperimentConfig) -> str:
     again = "the backward pass computes more again: same result, more time"
     rows = (
         (parts, f"--run.micro-batches {parts}", "fewer images at once: same result, more time"),
+        (
+            run.pictures_every,
+            "--run.pictures-every 0",
+            "no pictures, which take memory, too",
+        ),
         (fewer < inputs.batch_size, f"--input.batch-size {fewer}", "the learning rate follows"),
         # XLA's compiler for the CPU undoes it.
         (not (model.backbone.remat or is_cpu), "--model.backbone.remat True", again),

@@ -8,6 +8,8 @@ from maskrcnn_jax.errors import InputError, did_you_mean, exits_on_input_error
 @exits_on_input_error
 def main(name: str, *, known: tuple[str, ...] = ("shapes", "penn_fudan")) -> None:
     """Takes a known name."""
+    if name == "stop":
+        raise KeyboardInterrupt
     if name == "crash":
         raise ValueError("a mistake of ours")
     if name not in known:
@@ -27,6 +29,17 @@ def test_an_input_error_is_one_line_and_exit_status_2(capsys):
     assert exit_.value.code == 2
     out, err = capsys.readouterr()
     assert (out, err) == ("", "error: no preset 'shape'. Did you mean 'shapes'?\n")
+
+
+def test_ctrl_c_is_one_line_and_its_exit_status(capsys, monkeypatch):
+    for argv, is_shown in ((["main"], False), (["main", "--debug"], True)):
+        monkeypatch.setattr(sys, "argv", argv)
+        with pytest.raises(SystemExit) as exit_:
+            main("stop")
+        assert exit_.value.code == 130
+        error = capsys.readouterr().err
+        assert error.endswith("\nstopped\n")
+        assert ("Traceback" in error) == is_shown
 
 
 def test_debug_shows_where_it_came_from(capsys, monkeypatch):

@@ -1,8 +1,10 @@
 import json
+from pathlib import Path
 
 import pytest
 
-from maskrcnn_jax.files import replaced, replaced_path, write_json
+from maskrcnn_jax.errors import InputError
+from maskrcnn_jax.files import check_writable, replaced, replaced_path, write_json
 
 
 def test_what_is_written_is_there_and_nothing_else(tmp_path):
@@ -11,6 +13,15 @@ def test_what_is_written_is_there_and_nothing_else(tmp_path):
     write_json(path, {"AP": 0.5})
     assert json.loads(path.read_text()) == {"AP": 0.5}
     assert [item.name for item in path.parent.iterdir()] == ["metrics.json"]
+
+
+def test_a_folder_is_made_or_refused_before_there_is_anything_to_write(tmp_path):
+    check_writable(tmp_path / "new" / "folder", option="--out")
+    assert list((tmp_path / "new" / "folder").iterdir()) == []
+    (tmp_path / "file").touch()
+    for place in (tmp_path / "file", tmp_path / "file" / "below", Path("/proc")):
+        with pytest.raises(InputError, match=f"--out {place}: is no folder that can be written"):
+            check_writable(place, option="--out")
 
 
 def test_a_failed_write_keeps_the_old_file(tmp_path):

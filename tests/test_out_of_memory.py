@@ -77,6 +77,7 @@ def test_to_train_with_less_comes_first_what_keeps_the_result():
     assert "2 cpu device(s) had 8 image(s) of 960x1344 or 1344x960 at once" in advice
     assert options(advice) == [
         "--run.micro-batches",
+        "--run.pictures-every",
         "--input.batch-size",
         "--input.padded-sizes",
         "--model.precision",
@@ -95,7 +96,8 @@ def test_the_backward_pass_computes_again_except_on_a_cpu(monkeypatch):
 
 
 def test_what_is_done_already_is_not_advised():
-    config = changed(run__micro_batches=8, run__shard_state=True, model__precision="bfloat16")
+    run = dataclasses.replace(CONFIG.run, micro_batches=8, shard_state=True, pictures_every=0)
+    config = dataclasses.replace(changed(model__precision="bfloat16"), run=run)
     advice = training_advice(config)
     assert "had 1 image(s) of" in advice
     assert options(advice) == ["--input.padded-sizes"]

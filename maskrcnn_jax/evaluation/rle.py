@@ -12,6 +12,7 @@ import numpy as np
 import pycocotools.mask
 
 from maskrcnn_jax.data.records import Segmentation
+from maskrcnn_jax.data.rle import encode as encode  # masks are encoded in one way
 from maskrcnn_jax.data.segmentation import as_rle, rle_counts
 from maskrcnn_jax.ops.paste import MASK_THRESHOLD
 
@@ -36,12 +37,6 @@ def encode_pasted(mask: np.ndarray, box: np.ndarray, *, height: int, width: int)
     changes = changes[changes < height * width]
     counts = np.diff(changes, prepend=0, append=height * width).tolist()
     return compressed({"size": [height, width], "counts": counts}, height=height, width=width)
-
-
-def encode(mask: np.ndarray) -> dict:
-    """Compressed RLE of a mask, bool [h, w]."""
-    encoded = _coco.encode(np.asfortranarray(mask, np.uint8))
-    return {"size": list(mask.shape), "counts": encoded["counts"].decode("ascii")}
 
 
 def compressed(segmentation: Segmentation, *, height: int, width: int) -> dict:

@@ -9,7 +9,11 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from maskrcnn_jax.data.annotations import AnnotationFile, read_annotations
-from maskrcnn_jax.data.coco_format.layout import find_annotation_file, splits_of
+from maskrcnn_jax.data.coco_format.layout import (
+    find_annotation_file,
+    semantic_folder,
+    splits_of,
+)
 from maskrcnn_jax.data.datasets import CocoFormatConfig
 from maskrcnn_jax.data.records import Annotation, Category
 from maskrcnn_jax.errors import InputError
@@ -52,8 +56,16 @@ class OwnData:
 
     @property
     def num_images(self) -> int:
-        """Those with objects: no others are trained on."""
+        return len(self.content.images)
+
+    @property
+    def num_with_objects(self) -> int:
+        """Images; no others are trained on unless they are asked for."""
         return int((self.content.images.num_objects > 0).sum())
+
+    @property
+    def has_semantic_maps(self) -> bool:
+        return semantic_folder(self.root, self.train_split).is_dir()
 
     @property
     def most_objects(self) -> int:
@@ -84,7 +96,7 @@ class OwnData:
         more = len(counts) - _NUM_TOLD
         reasons = {
             "model.num_classes": f"{told}, and {more} more" if more > 0 else told,
-            "data.train_split": f"{self.num_images} images with objects",
+            "data.train_split": f"{self.num_with_objects} images with objects",
         }
         if self.eval_split is not None:
             reasons["data.eval_split"] = f"{self.num_eval_images} images, for eval.py alone"

@@ -18,9 +18,10 @@ _MOST_STEPS = 1000
 @dataclass(frozen=True, kw_only=True)
 class Steps:
     """``num_steps`` is about how many there will be: the last batches of a pass may need one more
-    for each padded size.
+    for each padded size. ``num_images`` are those of a pass.
     """
 
+    num_images: int
     schedule: ScheduleConfig
     num_steps: int
     checkpoint_every: int
@@ -28,10 +29,12 @@ class Steps:
     def reasons(self) -> dict[str, str]:
         """Of each option, why it is as it is."""
         a_part = f"a sixth of the steps, at most {_MOST_STEPS}"
+        epochs = self.schedule.epochs
+        least = f", so that {_FEWEST_SHOWN} are shown" if epochs > _PASSES else ""
         return {
             "optimizer.schedule.epochs": (
-                f"about {self.num_steps} steps: {_PASSES:g} passes over the images, and at least "
-                f"{_FEWEST_SHOWN} images shown"
+                f"about {self.num_steps} steps: {epochs:g} passes over {self.num_images} images"
+                f"{least}"
             ),
             "optimizer.schedule.decay_at": "a tenth of the rate for the last quarter",
             "optimizer.schedule.warmup_steps": a_part,
@@ -47,6 +50,7 @@ def steps_for(num_images: int, *, batch_size: int, epochs: float | None = None) 
     num_steps = schedule.num_steps(-(-num_images // batch_size))
     part = min(max(num_steps // _PARTS, 1), _MOST_STEPS)
     return Steps(
+        num_images=num_images,
         schedule=replace(schedule, warmup_steps=part),
         num_steps=num_steps,
         checkpoint_every=part,

@@ -22,13 +22,20 @@ class WandbLog:
 
     def __init__(self, workdir: Path, *, config: Mapping[str, Any]) -> None:
         self._wandb = _import_wandb()
-        self._run = self._wandb.init(
-            dir=workdir,
-            id=_run_id(workdir / "wandb" / "run_id"),
-            resume="allow",
-            mode=os.environ.get("WANDB_MODE", "offline"),
-            config=config,
-        )
+        try:
+            self._run = self._wandb.init(
+                dir=workdir,
+                id=_run_id(workdir / "wandb" / "run_id"),
+                resume="allow",
+                mode=os.environ.get("WANDB_MODE", "offline"),
+                config=config,
+            )
+        except (self._wandb.Error, ValueError) as error:  # pydantic's are of the second kind
+            reason = " ".join(str(error).partition("For further information")[0].split())
+            raise InputError(
+                f"--run.logger wandb: {reason.rstrip('.')}. Without WANDB_MODE and other variables "
+                "of wandb it is offline and needs nothing"
+            ) from error
 
     def write(self, step: int, line: Mapping[str, float]) -> None:
         self._run.log(line, step=step)

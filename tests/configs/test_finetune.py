@@ -13,9 +13,13 @@ import configs
 from configs.penn_fudan import penn_fudan
 from configs.solov2_r50_fpn_1x import solov2_r50_fpn_1x
 from maskrcnn_jax import cli
-from maskrcnn_jax.convert.weights import OURS, from_variables, write_weights
+from maskrcnn_jax.convert.config import InitConfig
+from maskrcnn_jax.convert.loading import load_weights
+from maskrcnn_jax.convert.weights import OURS, from_variables, read_weights, write_weights
+from maskrcnn_jax.data.records import Category
 from maskrcnn_jax.errors import InputError
-from maskrcnn_jax.experiment import ExperimentConfig
+from maskrcnn_jax.experiment import ExperimentConfig, semantic_labels
+from maskrcnn_jax.finetuning.start import start_from
 from maskrcnn_jax.roi.semantic import SemanticHeadConfig
 from maskrcnn_jax.roi.semantic_targets import SemanticMapsConfig
 from maskrcnn_jax.serialization import from_json, to_json
@@ -23,6 +27,8 @@ from tests.convert.models import random_variables, small_model, state_dict
 from tests.data.coco_files import content, write_json
 from tests.solo.models import tiny_solov2
 from tests.tiny import as_htc
+
+CLASSES = [Category(id=1, name="ship"), Category(id=5, name="buoy")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,21 +165,51 @@ def test_bad_options_are_input_errors(folder, options, message):
         fit(folder, *options.split())
 
 
-def test_a_branch_for_semantic_maps_asks_for_them(folder):
+def test_a_branch_for_semantic_maps_is_kept_where_there_are_maps(folder, tmp_path):
     model = as_htc(small_model())
     semantic = SemanticHeadConfig(target=SemanticMapsConfig(num_labels=9), num_convs=1)
     model = dataclasses.replace(model, roi=dataclasses.replace(model.roi, semantic=semantic))
     np.savez(folder / "htc.npz", **state_dict("mmdetection", model))
-    fitted = fit(folder, weights="htc.npz")
+    start = start_from(InitConfig(checkpoint=folder / "htc.npz"), CLASSES)
+    assert semantic_labels(start.model) == 9
+
+    fitted = fit(folder, weights="htc.npz")  # there are no maps
+    config = fitted.config
+    assert (config.input.semantic_labels, semantic_labels(config.model)) == (None, None)
+    assert config.init.allow_unused == ("roi_head.semantic_head*",)
+    assert "without the branch for semantic maps" in fitted.heading[1]
+    load_weights(  # raises where something does not fit
+        random_variables(config.model),
+        read_weights(folder / "htc.npz"),
+        backbone_norm=config.model.backbone.norm,
+        init=config.init,
+    )
+
+    for split in ("train", "val"):
+        write_json(tmp_path, content(), split=split)
+    (tmp_path / "stuffthingmaps" / "train").mkdir(parents=True)
+    fitted = fit(folder, "--data.root", str(tmp_path), weights="htc.npz")
     assert fitted.config.input.semantic_labels == 9
     assert "input.semantic_labels" in fitted.reasons
+    assert fitted.config.init.allow_unused == ()
 
 
-def test_help_is_there_before_the_data(capsys):
-    with pytest.raises(SystemExit) as exit_:
-        configs.fit("finetune", ["--help"])
-    assert not exit_.value.code
-    assert "checkpoint=None" in capsys.readouterr().out
+def test_images_without_objects_count_where_they_are_kept(folder):
+    """Of three images one has objects."""
+    kept = fit(folder, "--input.keep-empty", "True").config
+    assert kept.input.keep_empty
+    assert kept.optimizer.schedule.epochs == 400.0
+    assert fit(folder).config.optimizer.schedule.epochs == 1200.0
+
+
+def test_help_is_there_before_the_data_and_the_weights(folder, capsys):
+    for options in ([], ["--data.root", str(folder)]):
+        with pytest.raises(SystemExit) as exit_:
+            configs.fit("finetune", [*options, "--help"])
+        assert not exit_.value.code
+        told = capsys.readouterr().out
+        assert "checkpoint=None" in told
+        assert "--workdir" in told
 
 
 def test_other_presets_have_nothing_to_tell():

@@ -21,11 +21,8 @@ def written(folder, *splits, mend=None):
 def test_what_decides_about_training_is_read_from_the_annotations(tmp_path):
     data = look(written(tmp_path, "train", "val"))
     assert [category.name for category in data.categories] == ["bicycle", "dog"]
-    assert (data.num_images, data.num_eval_images, data.most_objects) == (
-        1,
-        3,
-        2,
-    )  # two images have no object
+    assert (data.num_images, data.num_with_objects) == (3, 1)
+    assert (data.num_eval_images, data.most_objects) == (3, 2)
     np.testing.assert_array_equal(data.image_sizes(), [[HEIGHT, WIDTH]] * 3)
     np.testing.assert_allclose(data.object_sides(), [10, np.sqrt(12)])  # without the crowd
     assert data.reasons()["model.num_classes"] == "1 bicycle, 1 dog"

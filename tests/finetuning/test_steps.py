@@ -10,6 +10,8 @@ def test_the_steps_for_penn_fudan_are_those_that_were_measured():
     assert steps.schedule == preset.optimizer.schedule
     assert steps.checkpoint_every == preset.run.checkpoint_every
     assert steps.num_steps == 600
+    reason = steps.reasons()["optimizer.schedule.epochs"]
+    assert reason == "about 600 steps: 10 passes over 120 images"
 
 
 @pytest.mark.parametrize(
@@ -19,6 +21,7 @@ def test_the_steps_for_penn_fudan_are_those_that_were_measured():
 def test_few_images_are_shown_more_often(num_images, batch_size, num_steps):
     steps = steps_for(num_images, batch_size=batch_size)
     assert steps.num_steps == num_steps
+    assert ("so that 1200 are shown" in str(steps.reasons())) == (num_images < 120)
     assert 0 < steps.schedule.warmup_steps <= min(num_steps / 6, 1000)
     assert 0 < steps.checkpoint_every <= 1000
     (decay_at,) = steps.schedule.decay_at

@@ -1,4 +1,10 @@
 import json
+import types
+
+import pytest
+
+import eval as script
+from maskrcnn_jax.errors import InputError
 
 
 def test_a_run_is_scored_and_written_down(run, workdir, tmp_path):
@@ -53,3 +59,26 @@ def test_bad_input_is_one_clear_message(fails, workdir, tmp_path):
     files = ("--results", tmp_path / "r.json", "--annotations", tmp_path / "a")
     assert "give --report" in fails("eval.py", *files, "--images", tmp_path)
     assert "Did you mean 'val'?" in fails("eval.py", "--workdir", workdir, "--split", "vall")
+
+
+def test_places_to_write_come_first_and_predictions_before_scores(monkeypatch, tmp_path):
+    dataset = types.SimpleNamespace(federation=None, images=[], name="a", split="b")
+    predictor = types.SimpleNamespace(model=types.SimpleNamespace(has_masks=True))
+    monkeypatch.setattr(script, "dropped_summary", lambda _: None)
+    monkeypatch.setattr(script, "truth_of", lambda _: None)
+    monkeypatch.setattr(script, "predict_dataset", lambda *_: [{"image_id": 1}])
+
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    def evaluate(out, page):
+        script.evaluate_dataset(dataset, predictor, out=out, page=page, source=tmp_path)
+
+    monkeypatch.setattr(script, "evaluate", stop)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(tmp_path, None)
+    assert json.loads((tmp_path / "results.json").read_text()) == [{"image_id": 1}]
+
+    monkeypatch.setattr(script, "predict_dataset", stop)  # is not come to
+    with pytest.raises(InputError, match=r"--report .*is no folder"):
+        evaluate(tmp_path, tmp_path / "results.json")

@@ -1,3 +1,4 @@
+import contextlib
 import dataclasses
 import json
 import struct
@@ -135,6 +136,7 @@ class FakeWandb(types.ModuleType):
     """Notes what it is told."""
 
     Image = staticmethod(np.shape)
+    Error = type("Error", (Exception,), {})
 
     def __init__(self):
         super().__init__("wandb")
@@ -189,6 +191,30 @@ def test_wandb_that_is_not_installed_is_told(tmp_path, monkeypatch):
     with pytest.raises(InputError, match=r"pip install -e '\.\[wandb\]'"):
         WandbLog(tmp_path / "run", config={})
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("mistake", ["not logged in", "no such mode"])
+def test_what_wandb_refuses_is_told(tmp_path, monkeypatch, mistake):
+    fake = FakeWandb()
+    kind = {"not logged in": fake.Error, "no such mode": ValueError}[mistake]
+
+    def refuse(**_):
+        raise kind(mistake)
+
+    monkeypatch.setattr(fake, "init", refuse)
+    monkeypatch.setitem(sys.modules, "wandb", fake)
+    with pytest.raises(InputError, match=f"--run.logger wandb: {mistake}"):
+        WandbLog(tmp_path, config={})
+
+
+@pytest.mark.parametrize(("mode", "is_refused"), [("bogus", True), ("disabled", False)])
+def test_the_real_wandb(tmp_path, monkeypatch, mode, is_refused):
+    pytest.importorskip("wandb")
+    monkeypatch.setenv("WANDB_MODE", mode)
+    with contextlib.ExitStack() as stack:
+        if is_refused:
+            stack.enter_context(pytest.raises(InputError, match=r"--run.logger wandb: .*mode"))
+        WandbLog(tmp_path, config={}).close()
 
 
 def test_a_full_disk_is_told(tmp_path):

@@ -1,8 +1,9 @@
-"""Writes what annotation tools export, or Cityscapes, as a data set in COCO layout.
+"""Writes what annotation tools export, or images of numbers, as a data set in COCO layout.
 
 python -m maskrcnn_jax.data.importers labelme FOLDER --out MYDATA --val-share 0.2
 python -m maskrcnn_jax.data.importers via EXPORT.json --out MYDATA --val-share 0.2
 python -m maskrcnn_jax.data.importers cvat annotations.xml --out MYDATA --val-share 0.2
+python -m maskrcnn_jax.data.importers instances MASKS --images PHOTOS --classes cat --out MYDATA
 python -m maskrcnn_jax.data.importers cityscapes CITYSCAPES --out MYDATA --split val
 
 MYDATA is what train.py takes as --data.root. FORMAT --help lists the options of a format;
@@ -24,6 +25,7 @@ from maskrcnn_jax.data.importers.cityscapes import read_cityscapes
 from maskrcnn_jax.data.importers.coco import to_coco
 from maskrcnn_jax.data.importers.cvat import read_cvat
 from maskrcnn_jax.data.importers.division import agreed_categories, divide
+from maskrcnn_jax.data.importers.instances import read_instances
 from maskrcnn_jax.data.importers.labelme import read_labelme
 from maskrcnn_jax.data.importers.via import read_via
 from maskrcnn_jax.data.importers.writing import annotation_file, write_splits
@@ -101,10 +103,20 @@ class CvatArguments(ToolArguments):
         return read_cvat(self.source, images=self.images)
 
 
+@dataclass(frozen=True, kw_only=True)
+class InstancesArguments(ToolArguments):
+    # Names of the classes: of one, each number is an object; of several, they are 1000, 2000, ...
+    classes: tuple[str, ...] = ()
+
+    def read(self) -> Annotated:
+        return read_instances(self.source, images=self.images, classes=self.classes)
+
+
 _FORMATS: dict[str, type[Arguments]] = {
     "labelme": LabelmeArguments,
     "via": ViaArguments,
     "cvat": CvatArguments,
+    "instances": InstancesArguments,
     "cityscapes": CityscapesArguments,
 }
 
@@ -147,7 +159,8 @@ def main() -> None:
     """Reads the command line: what there is to give depends on the format."""
     options = sys.argv[1:]
     if not options or options[0] in ("-h", "--help"):
-        print(__doc__)
+        asks_names = cli.help_topic(options) == cli.NAMES
+        print("\n".join(_FORMATS) if asks_names else __doc__)
         sys.exit(0 if options else 2)
     name = options[0]
     if name not in _FORMATS:

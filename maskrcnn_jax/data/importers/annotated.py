@@ -3,8 +3,9 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from maskrcnn_jax.data.importers.pictures import Picture
+from maskrcnn_jax.data.importers.image_files import Picture
 from maskrcnn_jax.data.json_fields import can_be_written
 from maskrcnn_jax.data.records import Category, Segmentation
 from maskrcnn_jax.errors import InputError
@@ -52,8 +53,13 @@ def labels_of(images: Iterable[AnnotatedImage]) -> list[str]:
 
 
 def check_names(images: Iterable[AnnotatedImage]) -> None:
-    """Raises ``InputError`` where two images would become one file, or one cannot be written."""
+    """Raises ``InputError`` where two images would become one file, or one cannot be written.
+
+    Nor may one file be two images: where folders are missing, images are found by their bare names,
+    and what was drawn on one would lie on the other.
+    """
     names: set[str] = set()
+    sources: dict[Path, str] = {}
     for image in images:
         name = image.file_name
         if name in names:
@@ -63,6 +69,14 @@ def check_names(images: Iterable[AnnotatedImage]) -> None:
         if not can_be_written(name):
             raise InputError(f"{name!r}: an image cannot be written by that name; rename it.")
         names.add(name)
+        if isinstance(image.picture.source, Path):
+            source = image.picture.source
+            other = sources.setdefault(source.resolve(), name)
+            if other != name:
+                raise InputError(
+                    f"{source}: is the only image for both {other!r} and {name!r}. Put the images "
+                    "into the folders of their names, and give --images the folder of these."
+                )
 
 
 def check_label(label: str, where: str, *, unlabelled: str | None) -> str:

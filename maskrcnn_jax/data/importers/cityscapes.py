@@ -9,14 +9,12 @@ In ``gtFine/<split>/<city>/*_gtFine_instanceIds.png`` a pixel of object n (from 
 from collections import Counter
 from pathlib import Path
 
-import cv2
 import numpy as np
 import tqdm
-from jaxtyping import UInt16
 
-from maskrcnn_jax.data.importers import pixels
-from maskrcnn_jax.data.importers.annotated import Annotated, AnnotatedImage, Drawing
-from maskrcnn_jax.data.importers.pictures import look_at
+from maskrcnn_jax.data.importers.annotated import Annotated, AnnotatedImage
+from maskrcnn_jax.data.importers.id_images import draw_object, read_ids
+from maskrcnn_jax.data.importers.image_files import look_at
 from maskrcnn_jax.data.records import Category
 from maskrcnn_jax.errors import InputError, did_you_mean
 
@@ -50,7 +48,7 @@ def read_cityscapes(source: Path, *, split: str) -> Annotated:
 
 
 def _read_image(path: Path, source: Path, *, left_out: Counter[str]) -> AnnotatedImage:
-    ids = _read_ids(path)
+    ids = read_ids(path, mend="download it again")
     split, city = path.parts[-3:-1]
     name = path.name.removesuffix(_LABELS) + _IMAGES
     photograph = source / "leftImg8bit" / split / city / name
@@ -64,25 +62,9 @@ def _read_image(path: Path, source: Path, *, left_out: Counter[str]) -> Annotate
             if id >= _PER_CLASS:
                 left_out["object of a class that Cityscapes does not evaluate"] += 1
             continue
-        drawings.append(
-            Drawing(
-                where=f"{path}: {id}",
-                label=label,
-                segmentation=pixels.encode(ids == id),
-                is_crowd=id < _PER_CLASS,
-            )
-        )
+        drawings.append(draw_object(ids, id, path, label=label, is_crowd=id < _PER_CLASS))
     return AnnotatedImage(
         name=f"{city}/{Path(name).stem}",
         picture=look_at(photograph, str(path), noted=(height, width)),
         drawings=tuple(drawings),
     )
-
-
-def _read_ids(path: Path) -> UInt16[np.ndarray, "h w"]:
-    """By columns in memory, as masks are encoded."""
-    encoded = np.frombuffer(path.read_bytes(), np.uint8)
-    ids = cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED) if encoded.size else None
-    if ids is None or ids.ndim != 2 or ids.dtype != np.uint16:
-        raise InputError(f"{path}: is no PNG of 16 bits and one channel; download it again.")
-    return np.asfortranarray(ids)

@@ -10,7 +10,8 @@ from xml.parsers import expat
 
 import numpy as np
 
-from maskrcnn_jax.data.importers import outlines, pixels
+from maskrcnn_jax.data import rle
+from maskrcnn_jax.data.importers import outlines
 from maskrcnn_jax.data.importers.annotated import (
     Annotated,
     AnnotatedImage,
@@ -18,7 +19,12 @@ from maskrcnn_jax.data.importers.annotated import (
     labels_of,
     numbered,
 )
-from maskrcnn_jax.data.importers.pictures import find_picture, look_at, safe_name
+from maskrcnn_jax.data.importers.image_files import (
+    find_picture,
+    look_at,
+    safe_name,
+    shared_names,
+)
 from maskrcnn_jax.data.importers.values import check_num_points, coordinate_of_text
 from maskrcnn_jax.data.json_fields import shown
 from maskrcnn_jax.data.records import Segmentation
@@ -38,9 +44,11 @@ def read_cvat(source: Path, *, images: Path | None) -> Annotated:
     if root.tag != "annotations" or root.find("track") is not None:
         raise InputError(f"{source}: is no export as 'CVAT for images 1.1'; export as that.")
     folders = [source.parent / "images", source.parent] if images is None else [images]
+    shared = shared_names(element.get("name", "") for element in root.iter("image"))
     left_out: Counter[str] = Counter()
     found = tuple(
-        _read_image(element, source, folders, left_out=left_out) for element in root.iter("image")
+        _read_image(element, source, folders, shared=shared, left_out=left_out)
+        for element in root.iter("image")
     )
     if not found:
         raise InputError(f"{source}: lists no images.")
@@ -73,7 +81,12 @@ def _parse(source: Path) -> Element:
 
 
 def _read_image(
-    element: Element, source: Path, folders: list[Path], *, left_out: Counter[str]
+    element: Element,
+    source: Path,
+    folders: list[Path],
+    *,
+    shared: frozenset[str],
+    left_out: Counter[str],
 ) -> AnnotatedImage:
     name = _text(element, "name", str(source))
     where = f"{source}: image {name!r}"
@@ -81,7 +94,8 @@ def _read_image(
     subset = element.get("subset")
     if subset:
         folders = [*(folder / subset for folder in folders), *folders]
-    picture = look_at(find_picture(name, folders, where), where, noted=size)
+    file = find_picture(name, folders, where, shared=shared)
+    picture = look_at(file, where, noted=size)
     drawings = []
     for number, shape in enumerate(element):
         place = f"{where}: {shape.tag} {number}"
@@ -96,7 +110,8 @@ def _read_image(
                 group=shape.get("group_id"),
             )
         )
-    written = safe_name(f"{subset}/{name}" if subset else name)
+    listed = name if name.endswith(file.suffix) else name + file.suffix
+    written = safe_name(f"{subset}/{listed}" if subset else listed)
     return AnnotatedImage(name=written, picture=picture, drawings=tuple(drawings))
 
 
@@ -138,14 +153,15 @@ def _mask(shape: Element, where: str, *, size: Size) -> dict:
         runs = [int(run) for run in text.split(",")]
     except ValueError:
         runs = [-1]
-    if min(runs) < 0 or sum(runs) != width * height or width > size[1] or height > size[0]:
+    is_part = 0 < width <= size[1] and 0 < height <= size[0]
+    if not is_part or min(runs) < 0 or sum(runs) != width * height:
         raise InputError(
             f"{where}: 'rle' is {shown(text)}; it must count the {width} x {height} pixels (width "
             "x height) of a part of the image. Export it again."
         )
     values = np.arange(len(runs)) % 2 == 1
     part = np.repeat(values, runs).reshape(height, width)
-    return pixels.encode_part(part, left=left, top=top, size=size)
+    return rle.encode_part(part, left=left, top=top, size=size)
 
 
 def _text(element: Element, key: str, where: str) -> str:

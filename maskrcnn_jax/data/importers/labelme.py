@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 import tqdm
 
-from maskrcnn_jax.data import json_fields
+from maskrcnn_jax.data import json_fields, rle
 from maskrcnn_jax.data.image_header import read_header
-from maskrcnn_jax.data.importers import outlines, pixels
+from maskrcnn_jax.data.importers import outlines
 from maskrcnn_jax.data.importers.annotated import (
     Annotated,
     AnnotatedImage,
@@ -22,7 +22,7 @@ from maskrcnn_jax.data.importers.annotated import (
     labels_of,
     numbered,
 )
-from maskrcnn_jax.data.importers.pictures import Picture, find_picture, look_at
+from maskrcnn_jax.data.importers.image_files import Picture, find_picture, look_at
 from maskrcnn_jax.data.importers.values import check_num_points, point_list
 from maskrcnn_jax.data.json_fields import field, shown
 from maskrcnn_jax.data.records import Segmentation
@@ -57,7 +57,10 @@ def _read_file(
     if "shapes" not in content:
         raise InputError(f"{path}: has no 'shapes', so it is not labelme's; move it elsewhere.")
     shapes = field(content, "shapes", list, str(path))
-    picture = _find_picture(content, path, images)
+    folders = [path.parent]
+    if images is not None:  # in the sub-folders of the annotations, or in none
+        folders = [images / path.parent.relative_to(source), images, path.parent]
+    picture = _find_picture(content, path, folders)
     drawings = []
     for number, shape in enumerate(shapes):
         where = f"{path}: shape {number}"
@@ -82,14 +85,13 @@ def _read_file(
     return AnnotatedImage(name=name, picture=picture, drawings=tuple(drawings))
 
 
-def _find_picture(content: dict, path: Path, images: Path | None) -> Picture:
+def _find_picture(content: dict, path: Path, folders: list[Path]) -> Picture:
     """The image file; where there is none, the copy of it that the JSON file may hold."""
     noted = None
     if content.get("imageHeight") is not None:
         height = field(content, "imageHeight", int, str(path))
         noted = height, field(content, "imageWidth", int, str(path))
     name = PureWindowsPath(field(content, "imagePath", str, str(path))).as_posix()
-    folders = [path.parent] if images is None else [images, path.parent]
     try:
         return look_at(find_picture(name, folders, str(path)), str(path), noted=noted)
     except InputError:
@@ -115,9 +117,7 @@ def _segmentation(kind: str, shape: dict, where: str, *, size: Size) -> Segmenta
     if kind == "circle":
         radius = float(np.hypot(x2 - x1, y2 - y1))
         return [outlines.ellipse(x1, y1, radius, radius)]
-    return pixels.encode_part(
-        _mask(shape, where, size=size), left=round(x1), top=round(y1), size=size
-    )
+    return rle.encode_part(_mask(shape, where, size=size), left=round(x1), top=round(y1), size=size)
 
 
 def _group(shape: dict, where: str) -> int | None:

@@ -19,7 +19,12 @@ from maskrcnn_jax.data.importers.annotated import (
     labels_of,
     numbered,
 )
-from maskrcnn_jax.data.importers.pictures import find_picture, look_at, safe_name
+from maskrcnn_jax.data.importers.image_files import (
+    find_picture,
+    look_at,
+    safe_name,
+    shared_names,
+)
 from maskrcnn_jax.data.importers.values import check_num_points, coordinate
 from maskrcnn_jax.data.json_fields import field, shown
 from maskrcnn_jax.errors import InputError, did_you_mean
@@ -39,11 +44,12 @@ def read_via(
     entries = list(_entries(content.get(_PROJECT, content), source))
     attribute = _find_attribute(entries, attribute, source)
     folders = [source.parent] if images is None else [images]
+    shared = shared_names(name for name, _ in entries)
     left_out: Counter[str] = Counter()
     found = []
     for name, regions in entries:
         where = f"{source}: image {name!r}"
-        picture = look_at(find_picture(name, folders, where), where, noted=None)
+        picture = look_at(find_picture(name, folders, where, shared=shared), where, noted=None)
         shapes = ((region, f"{where}: region {i}") for i, region in enumerate(regions))
         drawings = (_read_region(*shape, attribute, unlabelled, left_out) for shape in shapes)
         kept = tuple(drawing for drawing in drawings if drawing is not None)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from maskrcnn_jax.data.importers.annotated import AnnotatedImage
-from maskrcnn_jax.data.importers.pictures import Picture
+from maskrcnn_jax.data.importers.image_files import Picture
 from maskrcnn_jax.errors import InputError
 from maskrcnn_jax.files import write_bytes
 

@@ -72,7 +72,8 @@ def _document(findings: Findings, parts: list[Element]) -> Element:
             "footer",
             tag(
                 "p",
-                "Written by maskrcnn-jax. The numbers are those of pycocotools.",
+                "Written by maskrcnn-jax. The numbers are those of the package "
+                f"{findings.scheme.package}.",
             ),
         ),
         tag("script", _FILES.joinpath("page.js").read_text("utf-8")),

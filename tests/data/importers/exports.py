@@ -101,7 +101,11 @@ def write_cvat(folder: Path, images: dict[str, str], *, labels=("cat", "dog"), h
     return path
 
 
-# ---- Cityscapes ----------------------------------------------------------------------------------
+# ---- images of numbers ---------------------------------------------------------------------------
+
+
+def write_ids(path: Path, ids: np.ndarray) -> Path:
+    return write_photograph(path, cv2.imencode(".png", ids)[1].tobytes())
 
 
 def write_cityscapes(
@@ -110,4 +114,4 @@ def write_cityscapes(
     stem = f"{city}_{number:06}_000019"
     write_photograph(root / "leftImg8bit" / split / city / f"{stem}_leftImg8bit.png")
     path = root / "gtFine" / split / city / f"{stem}_gtFine_instanceIds.png"
-    return write_photograph(path, cv2.imencode(".png", ids.astype(np.uint16))[1].tobytes())
+    return write_ids(path, ids.astype(np.uint16))

@@ -56,7 +56,7 @@ def test_what_is_not_there_or_does_not_fit(tmp_path):
         read_cityscapes(tmp_path, split="val")
     for damaged in (b"", b"text", photograph()):
         path.write_bytes(damaged)
-        with pytest.raises(InputError, match=r"instanceIds\.png: is no PNG of 16 bits"):
+        with pytest.raises(InputError, match=r"instanceIds\.png: is no PNG of one channel"):
             read_cityscapes(tmp_path, split="val")
     write_cityscapes(tmp_path, draw_ids())
     next((tmp_path / "leftImg8bit").rglob("*.png")).unlink()

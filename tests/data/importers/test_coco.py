@@ -3,10 +3,10 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from maskrcnn_jax.data.importers import pixels
 from maskrcnn_jax.data.importers.annotated import AnnotatedImage, Drawing, numbered
 from maskrcnn_jax.data.importers.coco import to_coco
-from maskrcnn_jax.data.importers.pictures import Picture
+from maskrcnn_jax.data.importers.image_files import Picture
+from maskrcnn_jax.data.rle import encode, encode_part
 from maskrcnn_jax.errors import InputError
 from maskrcnn_jax.evaluation import rle
 
@@ -38,7 +38,7 @@ def test_what_sticks_out_is_cut_off():
         [[-10, 5, -1, 5, -1, 15]],  # outside
         [[5, 5, 9, 9, 5, 5]],  # a line
         [[5, 5, 5, 5, 5, 5]],
-        pixels.encode(np.zeros(SIZE, bool)),
+        encode(np.zeros(SIZE, bool)),
     ],
 )
 def test_what_covers_nothing_is_left_out_and_counted(segmentation):
@@ -56,7 +56,7 @@ def test_a_polygon_inside_stays_as_it_is_written():
 
 
 def test_polygons_and_pixels_of_one_object_become_pixels():
-    block = pixels.encode_part(np.ones((3, 4), bool), left=20, top=2, size=SIZE)
+    block = encode_part(np.ones((3, 4), bool), left=20, top=2, size=SIZE)
     square = [[5, 5, 10, 5, 10, 10, 5, 10]]
     (found,), _ = objects(drawing(square, group="x"), drawing(block, group="x"))
     expected = np.zeros(SIZE, bool)
@@ -66,7 +66,7 @@ def test_polygons_and_pixels_of_one_object_become_pixels():
 
 
 def test_crowds_stay_crowds():
-    (found,), _ = objects(drawing(pixels.encode(np.ones(SIZE, bool)), is_crowd=True))
+    (found,), _ = objects(drawing(encode(np.ones(SIZE, bool)), is_crowd=True))
     assert found["iscrowd"] == 1
 
 

@@ -82,6 +82,14 @@ def test_images_in_folders_and_of_subsets(tmp_path):
     assert (found.file_name, found.picture.source) == ("Train/ü.png", image)
 
 
+def test_frames_of_a_video_are_named_without_suffix(tmp_path):
+    path = write_cvat(tmp_path, {"frame_1.0": "", "frame_1.1": ""})
+    for name in ("frame_1.0", "frame_1.1"):
+        (tmp_path / "images" / name).rename(tmp_path / "images" / f"{name}.PNG")
+    names = [image.file_name for image in read_cvat(path, images=None).images]
+    assert names == ["frame_1.0.PNG", "frame_1.1.PNG"]
+
+
 BOMB = '<!DOCTYPE lolz [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;">]>'
 EXTERNAL = '<!DOCTYPE a [<!ENTITY secret SYSTEM "file:///etc/passwd">]>'
 
@@ -119,6 +127,7 @@ def test_nothing_is_expanded_or_fetched(tmp_path, head):
             '<mask label="cat" rle="41" left="0" top="0" width="1" height="41"/>',
             "part of the image",
         ),
+        ('<mask label="cat" rle="4" left="0" top="0" width="-2" height="-2"/>', "the -2 x -2"),
         ('<mask label="cat" rle="1" left="0.5" top="0" width="1" height="1"/>', "whole number"),
     ],
 )

@@ -126,6 +126,11 @@ def test_images_lie_beside_elsewhere_or_inside_the_file(tmp_path):
     assert read(tmp_path / "json").images[0].picture.source == image
     other = image.rename(tmp_path / "a.png")
     assert read(tmp_path / "json", images=tmp_path).images[0].picture.source == other
+    nearer = tmp_path / "images" / "json" / "a.png"
+    nearer.parent.mkdir(parents=True)
+    nearer.write_bytes(other.read_bytes())
+    (found,) = read(tmp_path, images=tmp_path / "images").images
+    assert found.picture.source == nearer
     with pytest.raises(InputError, match=r"a\.json: there is no image '\.\./photos/a\.png' in"):
         read(tmp_path / "json")
     embedded = base64.b64encode(photograph()).decode()

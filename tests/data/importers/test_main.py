@@ -20,7 +20,9 @@ from tests.data.importers.exports import (
     via_region,
     write_cityscapes,
     write_cvat,
+    write_ids,
     write_labelme,
+    write_photograph,
     write_via,
 )
 from tests.data.odd_images import turned_jpeg
@@ -219,10 +221,47 @@ def test_two_images_of_one_name_are_refused(run, tmp_path, capsys):
     assert "two images would become 'a.png'" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("kind", ["labelme", "via", "cvat"])
+def test_one_image_file_is_not_two_images(run, tmp_path, capsys, kind):
+    """Where folders are missing, their images would be one and the same."""
+    exported, flat = tmp_path / "exported", tmp_path / "flat"
+    names = ("cam1/x.png", "cam2/x.png")
+    write_photograph(flat / "x.png")
+    source = exported
+    if kind == "via":
+        source = write_via(exported, {name: [] for name in names})
+    elif kind == "cvat":
+        source = write_cvat(exported, dict.fromkeys(names, ""))
+    else:
+        for name in names:
+            write_labelme(exported, name.removesuffix(".png"), [])
+    assert run(kind, source, "--images", flat, "--out", tmp_path / "out") == 2
+    message = {"labelme": "x.png: is the only image for both 'cam1/x.png' and 'cam2/x.png'"}
+    assert message.get(kind, "there is no image 'cam1/x.png' in") in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_images_of_numbers_are_divided(run, tmp_path, capsys):
+    for number in range(10):
+        ids = np.zeros((HEIGHT, WIDTH), np.uint8)
+        ids[5:15, 5:20], ids[20:30, 5:20] = 1, 2
+        write_photograph(tmp_path / "PNGImages" / f"FudanPed{number}.png")
+        write_ids(tmp_path / "PedMasks" / f"FudanPed{number}_mask.png", ids)
+    arguments = ("instances", tmp_path / "PedMasks", "--images", tmp_path / "PNGImages")
+    options = ("--classes", "person", "--val-share", 0.3, "--out", tmp_path / "out")
+    assert run(*arguments, *options) == 0
+    assert "7 images, 14 objects, 1 categories" in capsys.readouterr().out
+    for split in ("train", "val"):
+        assert check_split(tmp_path / "out", split).problems == ()
+
+
 def test_help_and_mistakes(run, tmp_path, capsys):
     assert run() == 2
     assert run("--help") == 0
     assert "cityscapes CITYSCAPES --out MYDATA" in capsys.readouterr().out
+    assert run("--help", "names") == 0
+    formats = ["labelme", "via", "cvat", "instances", "cityscapes"]
+    assert capsys.readouterr().out.split() == formats
     assert run("labelm") == 2
     assert "Did you mean 'labelme'" in capsys.readouterr().err
     assert run("cvat", tmp_path / "nothing.xml", "--out", tmp_path / "out") == 2

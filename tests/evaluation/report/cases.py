@@ -3,6 +3,8 @@
 Boxes alone unless said otherwise.
 """
 
+import dataclasses
+
 import numpy as np
 
 from maskrcnn_jax.data.records import Category
@@ -65,6 +67,14 @@ def one_of_each():
         result(1, 1, (70, 40, 9, 9), 0.4),  # background
     ]
     return truth, [*wrong, result(1, 0, cat, 0.9)]
+
+
+def case_for_tide(seed):
+    """Without crowds, and without equal scores, whose order is another after mending in tidecv."""
+    truth, results = random_case(seed)
+    objects = tuple(item for item in truth.objects if not item.is_crowd)
+    distinct = [item | {"score": item["score"] + i / 2**20} for i, item in enumerate(results)]
+    return dataclasses.replace(truth, objects=objects), distinct
 
 
 def random_case(seed, *, num_images=6, num_categories=3):

@@ -1,3 +1,7 @@
+import json
+from collections import Counter
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -7,7 +11,17 @@ from maskrcnn_jax.evaluation.report.statistics.error_kinds import (
     find_errors,
     missed_objects,
 )
-from tests.evaluation.report.cases import findings_of, one_of_each, random_case
+from tests.evaluation.report.cases import case_for_tide, findings_of, one_of_each, random_case
+
+DATA = Path(__file__).parents[1] / "data"
+TIDE_NAMES = {
+    Kind.CLASS: "Cls",
+    Kind.LOCATION: "Loc",
+    Kind.BOTH: "Both",
+    Kind.DUPLICATE: "Dupe",
+    Kind.BACKGROUND: "Bkg",
+    Kind.MISSED: "Miss",
+}
 
 
 def slow_kind(outcome, d):
@@ -45,6 +59,20 @@ def test_kinds_are_those_of_the_slow_definition(seed):
     expected = [slow_kind(outcome, d) for d in range(len(outcome.found.scores))]
     assert list(zip(errors.kinds, errors.meant, strict=True)) == expected
     assert set(errors.kinds) == {-1, 0, 1, 2, 3, 4}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_counts_and_gains_are_those_of_tide(seed):
+    """What tests/parity/make_tide_golden.py wrote with tidecv."""
+    golden = json.loads((DATA / "tide.json").read_text())[seed]
+    findings = findings_of(*case_for_tide(seed))
+    assert 100 * findings.scores["bbox"].summary["AP50"] == pytest.approx(golden["AP50"])
+    numbers = Counter(findings.errors.kinds.tolist())
+    numbers[Kind.MISSED] = int(missed_objects(findings.outcome, findings.errors).sum())
+    for kind, name in TIDE_NAMES.items():
+        theirs = golden["kinds"][name]
+        assert numbers[kind] == theirs["number"], name
+        assert 100 * findings.gains[kind] == pytest.approx(theirs["gain"], abs=0.02), name
 
 
 def test_errors_below_the_threshold_point_to_nothing():

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+from maskrcnn_jax.data.federation import Federation
 from maskrcnn_jax.errors import InputError
 from maskrcnn_jax.evaluation.coco import evaluate
 from maskrcnn_jax.evaluation.ground_truth import read_truth
@@ -285,3 +286,21 @@ def test_an_image_of_another_size_is_refused(folder):
     cv2.imwrite(str(place / "3.png"), np.zeros((9, 9, 3), np.uint8))
     with pytest.raises(InputError, match=r"3\.png.*9x9"):
         images_in(place, truth)(3)
+
+
+def test_the_page_says_by_whose_rules_and_scores_it_goes(tmp_path):
+    truth, results = one_of_each()
+    page = Parsed(page_of(truth, with_masks(results), tmp_path, iou_types=IOU_TYPES)).text
+    for text in ("by the COCO metrics", "if COCO's", "100 detections of each", "pycocotools"):
+        assert text in page
+    assert "LVIS" not in page
+    assert "mask_score" not in page
+
+    federation = Federation(absent={}, not_exhaustive={}, frequencies={0: "r", 10: "c", 20: "f"})
+    truth = dataclasses.replace(truth, federation=federation)
+    results = [item | {"mask_score": 0.5} for item in with_masks(results)]
+    page = Parsed(page_of(truth, results, tmp_path, iou_types=IOU_TYPES)).text
+    for text in ("by the LVIS metrics", "if LVIS's", "300 detections of each", "package lvis"):
+        assert text in page
+    assert "COCO" not in page
+    assert "one of mask_score; predict.py goes by score" in page

@@ -27,9 +27,10 @@ def confusion(findings: Findings) -> Element:
         "Confusion",
         tag(
             "p",
-            f"Detections that score {findings.threshold:.3f} or more. Objects that COCO's "
-            f"evaluation counts as found at IoU {FOUND_IOU} are on the diagonal. Objects and "
-            "detections that are left make pairs of any two classes, the largest overlap first, "
+            f"Detections that score {findings.threshold:.3f} or more. Objects that "
+            f"{findings.scheme.name}'s evaluation counts as found at IoU {FOUND_IOU} are on the "
+            "diagonal. Objects and detections that are left make pairs of any two classes, the "
+            "largest overlap first, "
             f"down to {FOUND_IOU}. Who is still alone was missed, or is background.",
         ),
         tag("div", _matrix(findings, matrix), _pairs(findings, matrix), class_="beside"),

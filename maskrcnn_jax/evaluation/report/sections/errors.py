@@ -64,8 +64,8 @@ def errors(findings: Findings) -> Element:
             "localisation, class, duplicate, background. The gain counts all detections, whatever "
             "they score. Each kind is mended alone: detections of the wrong class or place are put "
             "right if their object has not been found, the others are taken away, and missed "
-            "objects are not looked for. Gains do not add up. Other than in TIDE, 100 detections "
-            "of each image and class take part, as in COCO.",
+            "objects are not looked for. Gains do not add up. Other than in TIDE, "
+            f"{findings.scheme.counted}, as in {findings.scheme.name}.",
             class_="note",
         ),
     )

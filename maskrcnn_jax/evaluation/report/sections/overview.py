@@ -1,4 +1,4 @@
-"""What was measured, and the COCO numbers."""
+"""What was measured, and the numbers of COCO or LVIS."""
 
 from maskrcnn_jax.evaluation.report.blocks import counted, data_table, fraction, section
 from maskrcnn_jax.evaluation.report.findings import KIND_NAMES, Findings
@@ -43,7 +43,7 @@ def header(findings: Findings) -> Element:
     cards = [tag("div", tag("dt", name), tag("dd", value)) for name, value in headlines]
     return tag(
         "header",
-        tag("p", "Evaluation by the COCO metrics", class_="kicker"),
+        tag("p", f"Evaluation by the {findings.scheme.name} metrics", class_="kicker"),
         tag("h1", findings.title),
         tag("p", " · ".join(facts), class_="facts"),
         tag("dl", cards, class_="cards"),
@@ -51,7 +51,7 @@ def header(findings: Findings) -> Element:
 
 
 def scores(findings: Findings) -> Element:
-    """The 12 numbers of each kind, and what the rest of the page counts by."""
+    """The numbers of each kind, 12 of COCO, and what the rest of the page counts by."""
     quality = findings.scores["segm"].mean_matched_iou if "segm" in findings.scores else None
     matched = None
     if quality is not None:
@@ -69,8 +69,9 @@ def scores(findings: Findings) -> Element:
         tag(
             "p",
             "A dash stands where there is nothing to find. What follows, from classes to pictures, "
-            f"goes by the overlap of {findings.shapes}. A detection is right if COCO's evaluation "
-            "counts it as right at IoU .50; detections in crowds are neither right nor wrong. "
+            f"goes by the overlap of {findings.shapes}. A detection is right if "
+            f"{findings.scheme.name}'s evaluation counts it as right at IoU .50; "
+            f"{findings.scheme.ignored} are neither right nor wrong. "
             f"Where a threshold is needed, detections that score {findings.threshold:.3f} or more "
             f"count. {_reason(findings)}",
             class_="note",
@@ -93,5 +94,6 @@ def _numbers(findings: Findings, prefix: str, caption: str) -> Element:
 
 def _reason(findings: Findings) -> str:
     if findings.curves.f1.any():
-        return "There the F1 of all classes together is largest."
+        other = " It is one of mask_score; predict.py goes by score." * findings.has_mask_scores
+        return f"There the F1 of all classes together is largest.{other}"
     return "No detection is right, so no threshold is better than another."

@@ -1,4 +1,4 @@
-"""Masks as pixels, as COCO run-length encodings."""
+"""Masks of pixels as COCO run-length encodings: ``{"size": [h, w], "counts": text}``."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ _coco: Any = pycocotools.mask  # its published types do not know text
 
 
 def encode(mask: Bool[np.ndarray, "h w"]) -> dict:
-    """A mask of the whole image."""
+    """Compressed RLE of a mask of the whole image."""
     rle = _coco.encode(np.asfortranarray(mask, np.uint8))
     return {"size": list(mask.shape), "counts": rle["counts"].decode("ascii")}
 

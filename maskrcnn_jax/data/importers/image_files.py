@@ -1,4 +1,4 @@
-"""The images of a data set as they were shown to who annotated them.
+"""The image files of a data set, as they were shown to who annotated them.
 
 Annotation tools turn an image upright where its EXIF orientation asks for that, and write down
 coordinates of the image they show. The data sets of this package know no orientation: such an image
@@ -6,7 +6,8 @@ is written upright, as PNG. Where a tool has noted the size of the image, that t
 turn it; a half turn, a mirrored image and a square tell nothing, and count as turned.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -17,6 +18,9 @@ from maskrcnn_jax.data.image_header import ImageHeader, read_header
 from maskrcnn_jax.data.images import read_image
 from maskrcnn_jax.data.sizes import Size
 from maskrcnn_jax.errors import InputError
+
+# Of a file whose name in the annotations has none; the first one is what loses nothing.
+SUFFIXES = (".png", ".PNG", ".jpg", ".JPG", ".jpeg", ".JPEG")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,13 +69,24 @@ def look_at(source: Path | bytes, where: str, *, noted: Size | None) -> Picture:
     )
 
 
-def find_picture(name: str, folders: Sequence[Path], where: str) -> Path:
+def shared_names(names: Iterable[str]) -> frozenset[str]:
+    """Bare names that several images have, which lie in different folders."""
+    counts = Counter(_path(name).name for name in set(names))
+    return frozenset(name for name, count in counts.items() if count > 1)
+
+
+def find_picture(
+    name: str, folders: Sequence[Path], where: str, *, shared: Container[str] = ()
+) -> Path:
     """The image file ``name``, which may begin with folders, in the first of ``folders`` with it.
 
-    Where an annotation was made elsewhere its folders are not there: the bare name does, too.
+    Where an annotation was made elsewhere its folders are not there: the bare name does, too, if it
+    is not ``shared`` by several images. What was a frame of a video may have a suffix that its name
+    has not.
     """
-    path = PurePosixPath(name.replace("\\", "/"))
-    for candidate in (path, path.name):
+    path = _path(name)
+    bare = () if path.name in shared else (path.name,)
+    for candidate in (path, *bare, *(f"{path}{suffix}" for suffix in SUFFIXES)):
         for folder in folders:
             if (found := folder / candidate).is_file():
                 return found
@@ -83,9 +98,13 @@ def find_picture(name: str, folders: Sequence[Path], where: str) -> Path:
 
 def safe_name(name: str) -> str:
     """A name as it may be written below any folder: without suffix, and without ways out."""
-    path = PurePosixPath(name.replace("\\", "/"))
+    path = _path(name)
     parts = [part for part in path.with_suffix("").parts if part not in ("/", "..")]
     return "/".join(parts)
+
+
+def _path(name: str) -> PurePosixPath:
+    return PurePosixPath(name.replace("\\", "/"))
 
 
 def _read_header(source: Path | bytes, where: str) -> ImageHeader | None:

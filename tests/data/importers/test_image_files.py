@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from maskrcnn_jax.data.images import decode_image, read_image
-from maskrcnn_jax.data.importers.pictures import find_picture, look_at, safe_name
+from maskrcnn_jax.data.importers.image_files import find_picture, look_at, safe_name, shared_names
 from maskrcnn_jax.errors import InputError
 from tests.data.importers.exports import HEIGHT, WIDTH, photograph, write_photograph
 from tests.data.odd_images import turned_jpeg
@@ -65,6 +65,10 @@ def test_images_are_found_by_their_path_and_by_their_bare_name(tmp_path):
     assert find_picture("sub\\ünï.png", folders, "here") == image
     folders = [tmp_path / "photos" / "sub"]
     assert find_picture("/home/somebody/ünï.png", folders, "here") == image
+    shared = shared_names(["/home/somebody/ünï.png", "/home/another\\ünï.png", "b.png", "b.png"])
+    assert shared == {"ünï.png"}
+    with pytest.raises(InputError, match=r"here: there is no image '/home/somebody/ünï\.png'"):
+        find_picture("/home/somebody/ünï.png", folders, "here", shared=shared)
     with pytest.raises(InputError, match=r"here: there is no image 'b\.png' in .*sub\. Put it"):
         find_picture("b.png", folders, "here")
 
