@@ -10,8 +10,8 @@ WEIGHTS is a detector of Detectron2, torchvision, MMDetection or this program (a
 directory), or an ImageNet backbone. --help lists every option when these two are given. From the
 options below, where they are given, others follow.
 
-Hardware: from a laptop up; batches of 2 images unless told otherwise. docs/own_data.md walks through
-an example: 120 images, box AP .621 and mask AP .503 after an hour on 2 busy CPU cores.
+Hardware: from a laptop up; batches of 2 images unless told otherwise. docs/own_data.md walks
+through an example: 120 images, box AP .621 and mask AP .503 after an hour on 2 busy CPU cores.
 """
 
 from collections.abc import Sequence

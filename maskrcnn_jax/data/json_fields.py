@@ -12,7 +12,7 @@ from maskrcnn_jax.data.problems import READ_ERRORS, DataError, Kind, Problem, Re
 
 T = TypeVar("T")
 
-_LARGEST = 2**63  # of ids as of other numbers
+LARGEST = 2**63  # of ids as of other numbers
 _NAMES: dict[type, str] = {int: "an integer", str: "a string", list: "a list", dict: "an object"}
 
 _short = reprlib.Repr()  # a value may be as long as the file, or as deep as Python can parse
@@ -91,7 +91,7 @@ def field(record: dict, key: str, kind: type[T], where: str) -> T:
     if not isinstance(value, kind) or isinstance(value, bool):
         text = f"{key!r} is {shown(value)}; it must be {_NAMES[kind]}."
         raise DataError(Kind.WRONG_TYPE, text, where=where)
-    if isinstance(value, int) and abs(value) >= _LARGEST:
+    if isinstance(value, int) and abs(value) >= LARGEST:
         text = f"{key!r} is {shown(value)}; it must be below 2^63."
         raise DataError(Kind.BAD_NUMBER, text, where=where)
     if isinstance(value, str) and not can_be_written(value):
@@ -171,4 +171,4 @@ def _is_number(value: Any) -> bool:
 
 
 def _is_small(value: float) -> bool:
-    return abs(value) < _LARGEST  # an integer of JSON may be too large for a float; NaN is not less
+    return abs(value) < LARGEST  # an integer of JSON may be too large for a float; NaN is not less

@@ -58,7 +58,7 @@ def has_area(segmentation: Segmentation, *, height: int, width: int) -> bool:
     if isinstance(segmentation, list):
         outlines = (np.reshape(polygon, (-1, 2)) for polygon in segmentation)
         return any(_area(clip_outline(outline, (height, width))) > 0 for outline in outlines)
-    return sum(rle_counts(segmentation)[1::2]) > 0
+    return _coco.area(as_rle(segmentation, height=height, width=width)) > 0
 
 
 def as_rle(segmentation: Segmentation, *, height: int, width: int) -> dict:

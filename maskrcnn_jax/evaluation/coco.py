@@ -22,6 +22,7 @@ from maskrcnn_jax.evaluation.mask_quality import mean_matched_iou
 from maskrcnn_jax.evaluation.matching import IOU_THRESHOLDS
 from maskrcnn_jax.evaluation.overlaps import IouType
 from maskrcnn_jax.evaluation.precision import Curves, mean_defined
+from maskrcnn_jax.garbage import collector_paused
 
 # In the order of COCOeval.stats. s m l: areas below 32^2, up to 96^2, above; AR1 AR10 AR100: with
 # that many detections of a category in an image.
@@ -50,6 +51,7 @@ class CocoScores:
         }
 
 
+@collector_paused()
 def evaluate(
     truth: CocoTruth,
     results: Sequence[dict],

@@ -1,9 +1,12 @@
 """Reading COCO results that somebody else wrote."""
 
+import itertools
 import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from maskrcnn_jax.data import json_fields
 from maskrcnn_jax.data.rle_texts import are_valid
@@ -30,7 +33,8 @@ def read_results(path: Path, truth: CocoTruth) -> list[dict]:
     content = _read_list(path)
     first = content[0] if content and isinstance(content[0], dict) else {}
     shapes = [key for key in _SHAPES if key in first]
-    is_sound = _have_sound_codes(content, truth.image_sizes)
+    has_sound_box = _have_sound_boxes(content)
+    has_sound_code = _have_sound_codes(content, truth.image_sizes)
     records = []
     for number, given in enumerate(content):
         where = f"{path}: record {number} (counted from 0)"
@@ -47,8 +51,8 @@ def read_results(path: Path, truth: CocoTruth) -> list[dict]:
         if "mask_score" in given:
             record["mask_score"] = _score(given, "mask_score", where)
         if "bbox" in given:
-            record["bbox"] = _box(given, where)
-        if is_sound[number]:
+            record["bbox"] = given["bbox"] if has_sound_box[number] else _box(given, where)
+        if has_sound_code[number]:
             record["segmentation"] = given["segmentation"]
         elif "segmentation" in given:
             record["segmentation"] = _rle(given, where, size=truth.image_sizes[image_id])
@@ -90,6 +94,18 @@ def _box(record: dict, where: str) -> list[float]:
     if min(box[2:]) < 0:
         raise InputError(f"{where}: 'bbox' is {box}; it must be [x, y, width, height].")
     return box
+
+
+def _have_sound_boxes(content: list) -> list[bool]:
+    """Whether each record has a box that ``_box`` would leave as it is; such are most by far."""
+    boxes = [record.get("bbox") if isinstance(record, dict) else None for record in content]
+    rows = [row for row, box in enumerate(boxes) if isinstance(box, list) and len(box) == 4]
+    values = [boxes[row] for row in rows]
+    sound = np.zeros(len(content), bool)
+    if set(map(type, itertools.chain.from_iterable(values))) == {float}:
+        numbers = np.array(values)
+        sound[rows] = (np.abs(numbers) < json_fields.LARGEST).all(1) & (numbers[:, 2:] >= 0).all(1)
+    return sound.tolist()
 
 
 def _have_sound_codes(content: list, sizes: Mapping[int, tuple[int, int]]) -> list[bool]:
