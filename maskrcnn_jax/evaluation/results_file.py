@@ -98,7 +98,9 @@ def _box(record: dict, where: str) -> list[float]:
 
 def _have_sound_boxes(content: list) -> list[bool]:
     """Whether each record has a box that ``_box`` would leave as it is; such are most by far."""
-    boxes = [record.get("bbox") if isinstance(record, dict) else None for record in content]
+    boxes: list[Any] = [
+        record.get("bbox") if isinstance(record, dict) else None for record in content
+    ]
     rows = [row for row, box in enumerate(boxes) if isinstance(box, list) and len(box) == 4]
     values = [boxes[row] for row in rows]
     sound = np.zeros(len(content), bool)
