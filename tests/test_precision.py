@@ -26,8 +26,8 @@ PRODUCTS = {"conv_general_dilated", "dot_general"}
 ADDITIONS = {"add", "add_any"}
 COMPARISONS = {"max", "reduce_window_max", "select_n"}
 MOVES = set(
-    "broadcast_in_dim concatenate convert_element_type gather pad reshape rev slice split squeeze "
-    "stack transpose".split()
+    "broadcast_in_dim concatenate convert_element_type dynamic_slice gather pad reshape rev slice "
+    "split squeeze stack transpose".split()
 )
 CALLS = {"cond", "custom_jvp_call", "custom_vjp_call", "jit"}
 

@@ -65,7 +65,8 @@ def nms(
         def go_on(state: _Progress) -> _Progress:
             # The barrier keeps XLA from sorting before it is known whether that is needed.
             all_, state = jax.lax.optimization_barrier((ranking, state))
-            return _go_through(jnp.argsort(-all_, stable=True), state, suppresses)
+            order = jnp.argsort(-all_, stable=True).astype(jnp.int32)
+            return _go_through(order, state, suppresses)
 
         # Done once, or not at all, under ``vmap`` too: a ``cond`` would be done there always.
         state = jax.lax.while_loop(_Progress.is_unfinished, go_on, state)
