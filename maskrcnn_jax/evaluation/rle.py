@@ -33,9 +33,10 @@ def encode_pasted(mask: np.ndarray, box: np.ndarray, *, height: int, width: int)
     inside = _stretched(stretched.T, y1, y2, pixels=rows) >= MASK_THRESHOLD  # [rows, columns]
     strip = np.zeros(len(columns) * height + 2, bool)  # one zero before and one after
     strip[1:-1].reshape(len(columns), height)[:, rows.start : rows.stop] = inside.T
-    changes = np.flatnonzero(strip[1:] != strip[:-1]) + columns.start * height
+    changes = np.flatnonzero(strip[1:] ^ strip[:-1]) + columns.start * height
     changes = changes[changes < height * width]
-    counts = np.diff(changes, prepend=0, append=height * width).tolist()
+    borders = np.concatenate([[0], changes, [height * width]])
+    counts = (borders[1:] - borders[:-1]).tolist()
     return compressed({"size": [height, width], "counts": counts}, height=height, width=width)
 
 
