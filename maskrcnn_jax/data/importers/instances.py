@@ -30,16 +30,26 @@ def read_instances(source: Path, *, images: Path | None, classes: Sequence[str])
     paths = sorted(path for path in source.rglob("*") if path.suffix.lower() == ".png")
     if not paths:
         raise InputError(f"{source}: is no folder with PNG files that number objects; give that.")
-    stems = {
-        path.relative_to(images).with_suffix("").as_posix(): path
-        for path in sorted(images.rglob("*"))
-        if path.suffix in SUFFIXES
-    }
+    stems = _by_stem(images)
     found = tuple(
         _read_image(path, source, images=images, stems=stems, classes=names)
         for path in tqdm.tqdm(paths, desc="Reading", unit=" images", disable=None)
     )
     return Annotated(categories=numbered(names), images=found)
+
+
+def _by_stem(images: Path) -> dict[str, Path]:
+    """The images of a folder by their names without suffix."""
+    stems: dict[str, Path] = {}
+    for path in sorted(images.rglob("*")):
+        if path.suffix in SUFFIXES:
+            other = stems.setdefault(path.relative_to(images).with_suffix("").as_posix(), path)
+            if other != path:
+                raise InputError(
+                    f"{other}: is told from {path.name} by its suffix alone; keep photographs and "
+                    "images of numbers in folders of their own, and one photograph of each name."
+                )
+    return stems
 
 
 def _read_image(

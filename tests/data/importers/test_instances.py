@@ -90,3 +90,11 @@ def test_what_does_not_fit_is_refused(tmp_path):
         read(tmp_path, "cat")
     with pytest.raises(InputError, match="--classes NAME"):
         read(tmp_path)
+
+
+def test_photographs_that_only_their_suffixes_tell_apart_are_refused(tmp_path):
+    """As where photographs and images of numbers lie in one folder."""
+    write_photograph(tmp_path / "photos" / "a.jpg", photograph(suffix=".jpg"))
+    write_ids(tmp_path / "photos" / "a.png", draw_ids(1).astype(np.uint8))
+    with pytest.raises(InputError, match=r"a\.jpg: is told from a\.png by its suffix alone"):
+        read_instances(tmp_path / "photos", images=tmp_path / "photos", classes=["person"])
