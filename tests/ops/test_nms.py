@@ -81,9 +81,11 @@ def test_greedy_over_more_boxes_than_fit_in_a_block(num_outputs):
     assert_keeps(kept, expected)
 
 
-@pytest.mark.parametrize("num_outputs", [3, 150])
-def test_what_is_sorted_only_when_it_is_needed(monkeypatch, num_outputs):
-    """Blocks of 8, of which 4 are sorted at first. Some scores are 0, of either sign, or equal."""
+def in_small_blocks(monkeypatch, *, num_outputs):
+    """Images, and what is kept of each: blocks of 8, of which 4 are sorted at first.
+
+    Some scores are 0, of either sign, or equal.
+    """
     monkeypatch.setattr(nms_module, "_BLOCK", 8)
     monkeypatch.setattr(nms_module, "_SORTED_FIRST", 32)
     images = [random_candidates(seed, 150, extent=60, num_scores=5) for seed in range(4)]
@@ -95,13 +97,20 @@ def test_what_is_sorted_only_when_it_is_needed(monkeypatch, num_outputs):
     together = jax.tree.map(lambda *x: jnp.stack(x), *images)
     batched = jax.jit(jax.vmap(lambda image: nms_module.nms(**image, **options)))(together)
     for row, image in enumerate(images):
-        kept = jax.tree.map(lambda x, row=row: x[row], batched)
+        yield image, jax.tree.map(lambda x, row=row: x[row], batched)
+
+
+@pytest.mark.parametrize("num_outputs", [3, 150])
+def test_what_is_sorted_only_when_it_is_needed(monkeypatch, num_outputs):
+    for image, kept in in_small_blocks(monkeypatch, num_outputs=num_outputs):
         assert_keeps(kept, greedy(**image, iou_threshold=0.3))
 
 
 @pytest.mark.usefixtures("x64")
-def test_the_rest_is_sorted_in_float64_too(monkeypatch):
-    test_what_is_sorted_only_when_it_is_needed(monkeypatch, 40)
+def test_the_rest_is_sorted_where_integers_are_wide_too(monkeypatch):
+    for image, kept in in_small_blocks(monkeypatch, num_outputs=40):
+        assert kept.indices.dtype == np.int32
+        assert_keeps(kept, greedy(**image, iou_threshold=0.3))
 
 
 def test_a_long_chain_of_suppressions_keeps_every_other_box():
