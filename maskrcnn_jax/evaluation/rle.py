@@ -12,7 +12,6 @@ import numpy as np
 import pycocotools.mask
 
 from maskrcnn_jax.data.records import Segmentation
-from maskrcnn_jax.data.rle import encode as encode  # masks are encoded in one way
 from maskrcnn_jax.data.segmentation import as_rle, rle_counts
 from maskrcnn_jax.ops.paste import MASK_THRESHOLD
 

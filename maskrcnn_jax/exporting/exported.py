@@ -18,10 +18,11 @@ from maskrcnn_jax.convert.files.archive import Archive
 from maskrcnn_jax.convert.files.content_error import ContentError
 from maskrcnn_jax.convert.files.metadata import parse_json
 from maskrcnn_jax.data.images import check_pixels, read_image
+from maskrcnn_jax.data.rle import encode
 from maskrcnn_jax.data.sizes import Size
 from maskrcnn_jax.errors import InputError
-from maskrcnn_jax.evaluation import rle
 from maskrcnn_jax.evaluation.results import ImageDetections
+from maskrcnn_jax.evaluation.rle import encode_pasted
 from maskrcnn_jax.exporting.archive import DESCRIPTION, FORMAT, WEIGHTS
 from maskrcnn_jax.exporting.program import Weights
 
@@ -141,10 +142,10 @@ def _image_detections(
     if "mask_frames" in found:
         pairs = zip(found["masks"], found["mask_frames"], strict=True)
         segmentations = [
-            rle.encode_pasted(mask, frame, height=size[0], width=size[1]) for mask, frame in pairs
+            encode_pasted(mask, frame, height=size[0], width=size[1]) for mask, frame in pairs
         ]
     elif "masks" in found:
-        segmentations = [rle.encode(mask) for mask in found["masks"]]
+        segmentations = [encode(mask) for mask in found["masks"]]
     return ImageDetections(
         boxes=found["boxes"],
         scores=found["scores"],

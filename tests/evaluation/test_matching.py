@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from maskrcnn_jax.data import rle
 from maskrcnn_jax.data.records import Category
-from maskrcnn_jax.evaluation import rle
 from maskrcnn_jax.evaluation.coco import evaluate
 from maskrcnn_jax.evaluation.ground_truth import CocoTruth, TrueObject
 from tests.evaluation import plain

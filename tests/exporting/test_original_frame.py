@@ -4,7 +4,9 @@ import jax
 import numpy as np
 import pytest
 
-from maskrcnn_jax.evaluation import results, rle
+from maskrcnn_jax.data.rle import encode
+from maskrcnn_jax.evaluation import results
+from maskrcnn_jax.evaluation.rle import encode_pasted
 from maskrcnn_jax.exporting.original_frame import in_original_frame
 from maskrcnn_jax.structures import Detections
 
@@ -52,7 +54,7 @@ def test_the_bits_are_those_of_the_host(paste):
     np.testing.assert_array_equal(found["scores"][kept], expected.scores)
     np.testing.assert_array_equal(found["mask_scores"][kept], expected.mask_scores)
     np.testing.assert_array_equal(found["classes"][kept], expected.labels)
-    assert [rle.encode(mask) for mask in found["masks"][kept]] == expected.segmentations
+    assert [encode(mask) for mask in found["masks"][kept]] == expected.segmentations
 
 
 def test_what_is_not_valid_is_zeros():
@@ -71,8 +73,8 @@ def test_crops_can_be_pasted_by_the_reader(paste):
         *(pasted["masks"], crops["masks"], crops["mask_frames"]), strict=True
     ):
         if crop.any():
-            encoded = rle.encode_pasted(crop, frame, height=height, width=width)
-            assert encoded == rle.encode(mask)
+            encoded = encode_pasted(crop, frame, height=height, width=width)
+            assert encoded == encode(mask)
 
 
 def test_a_detector_without_masks_has_no_outputs_for_them():

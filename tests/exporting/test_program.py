@@ -5,8 +5,8 @@ import jax.export
 import numpy as np
 import pytest
 
+from maskrcnn_jax.data import rle
 from maskrcnn_jax.errors import InputError
-from maskrcnn_jax.evaluation import rle
 from maskrcnn_jax.exporting.program import (
     PLATFORMS,
     detection_program,

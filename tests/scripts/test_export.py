@@ -14,8 +14,8 @@ import pytest
 
 import export
 from maskrcnn_jax.convert.config import InitConfig
+from maskrcnn_jax.data import rle
 from maskrcnn_jax.errors import InputError
-from maskrcnn_jax.evaluation import rle
 from tests import tiny
 from tests.data.samples import make_config
 from tests.scripts.conftest import ROOT

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from maskrcnn_jax.convert import detectron2
-from maskrcnn_jax.evaluation import rle
+from maskrcnn_jax.data import rle
 from maskrcnn_jax.exporting.program import detection_program, export_program, flat_weights
 from maskrcnn_jax.roi.mask.scoring import MaskScoringConfig
 from tests import tiny
