@@ -9,7 +9,7 @@ from maskrcnn_jax.evaluation import entrants, lvis
 from maskrcnn_jax.evaluation.entrants import Entrants
 from maskrcnn_jax.evaluation.evidence import Matches, matches_of
 from maskrcnn_jax.evaluation.ground_truth import CocoTruth
-from maskrcnn_jax.evaluation.instances import Cells, detections_in, objects_in
+from maskrcnn_jax.evaluation.instances import Cells, Objects, detections_in, objects_in
 from maskrcnn_jax.evaluation.matching import IOU_THRESHOLDS, match
 from maskrcnn_jax.evaluation.overlaps import IouType, Overlaps, boundary_overlaps, overlaps
 from maskrcnn_jax.evaluation.precision import Curves, curves
@@ -61,8 +61,12 @@ class Comparison:
     def _masks(self) -> Entrants:
         return self._entrants(with_masks=True)
 
+    @functools.cached_property
+    def _objects(self) -> Objects:
+        return objects_in(self.cells, self.truth.objects)
+
     def _entrants(self, *, with_masks: bool) -> Entrants:
-        objects = objects_in(self.cells, self.truth.objects)
+        objects = self._objects
         detections = detections_in(self.cells, self.results, with_masks=with_masks)
         federation = self.truth.federation
         if federation is None:

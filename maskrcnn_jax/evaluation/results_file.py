@@ -112,13 +112,12 @@ def _have_sound_boxes(content: list) -> list[bool]:
 
 def _have_sound_codes(content: list, sizes: Mapping[int, tuple[int, int]]) -> list[bool]:
     """Whether each record has a valid compressed RLE of its image's size; such are most by far."""
-    sound = [False] * len(content)
+    sound = np.zeros(len(content), bool)
     rows = [row for row, record in enumerate(content) if _has_text(record, sizes)]
     masks = [content[row]["segmentation"] for row in rows]
     pixels = [mask["size"][0] * mask["size"][1] for mask in masks]
-    for row, valid in zip(rows, are_valid([mask["counts"] for mask in masks], pixels), strict=True):
-        sound[row] = bool(valid)
-    return sound
+    sound[rows] = are_valid([mask["counts"] for mask in masks], pixels)
+    return sound.tolist()
 
 
 def _has_text(record: Any, sizes: Mapping[int, tuple[int, int]]) -> bool:
