@@ -24,7 +24,7 @@ from maskrcnn_jax.layers import full_precision
 from maskrcnn_jax.norms import NormConfig
 from maskrcnn_jax.roi.mask import MaskHeadConfig, MaskLosses
 from maskrcnn_jax.roi.mask.fcn import Upsample, with_masks
-from maskrcnn_jax.roi.mask.losses import mask_loss, select_class
+from maskrcnn_jax.roi.mask.losses import mask_loss, positive_labels, select_class
 from maskrcnn_jax.roi.mask.targets import MaskTargetConfig, mask_targets
 from maskrcnn_jax.roi.pooling import PoolingConfig, RoIAlignConfig, pool
 from maskrcnn_jax.structures import Detections, Features, GroundTruth, Samples
@@ -63,8 +63,7 @@ class CoordMaskHead(nn.Module):
         """Binary cross entropy of the masks of the true classes. Nothing is drawn with ``keys``."""
         del keys
         logits = self._logits(features, positives.boxes, positives.valid)
-        labels = jnp.where(positives.valid, positives.labels, 0)
-        chosen = select_class(logits, labels.reshape(-1))  # [b * s, k, k]
+        chosen = select_class(logits, positive_labels(positives))  # [b * s, k, k]
 
         def targets_of_image(truth: GroundTruth, positives: Samples) -> Array:
             return mask_targets(truth, positives, side=self.config.side, config=MaskTargetConfig())
@@ -76,7 +75,7 @@ class CoordMaskHead(nn.Module):
     def predict(self, features: Features, detections: Detections) -> Detections:
         """The detections with the masks of their classes."""
         logits = self._logits(features, detections.boxes, detections.valid)
-        return with_masks(detections, logits)
+        return with_masks(detections, select_class(logits, detections.labels.reshape(-1)))
 
     @nn.compact
     def _logits(

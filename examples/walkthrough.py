@@ -41,6 +41,7 @@ from maskrcnn_jax.ops.sampling_grid import fixed_taps
 from maskrcnn_jax.pixels import normalize
 from maskrcnn_jax.roi.detections import decode_boxes, detect
 from maskrcnn_jax.roi.mask.fcn import FCNMaskHeadConfig, with_masks
+from maskrcnn_jax.roi.mask.losses import select_class
 from maskrcnn_jax.roi.pooling import RoIAlignConfig, assign_levels, pool
 from maskrcnn_jax.roi.standard import StandardRoIHeadConfig
 from maskrcnn_jax.rpn.anchors import pyramid_anchors
@@ -307,7 +308,7 @@ mask_logits = stage(
     mask_features,
     found.valid,
 )
-found = compiled(with_masks, found, mask_logits)
+found = compiled(with_masks, found, compiled(select_class, mask_logits, found.labels))
 overlaps = compiled(box_ops.iou, found.boxes, box[None])[:, 0]
 followed = int(overlaps.argmax())  # the object of the box above
 

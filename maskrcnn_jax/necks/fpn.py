@@ -7,6 +7,7 @@ from jaxtyping import Array, Float
 
 from maskrcnn_jax.layers import Conv
 from maskrcnn_jax.norms import NormConfig
+from maskrcnn_jax.ops.resize import repeat_pixels
 
 _XAVIER = nn.initializers.variance_scaling(1.0, "fan_in", "uniform")
 
@@ -37,7 +38,7 @@ class FPN(nn.Module):
         for level in sorted(features, reverse=True):
             x = self._conv(features[level], 1, f"lateral{level}")
             if coarser is not None:
-                x += coarser.repeat(2, axis=1).repeat(2, axis=2)
+                x += repeat_pixels(coarser)
             outputs[level] = self._conv(x, 3, f"output{level}")
             coarser = x
         top = max(features)

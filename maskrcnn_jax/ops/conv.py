@@ -3,8 +3,11 @@
 XLA computes the gradient of a kernel on the CPU as a convolution with a window as large as the
 image, which takes several times longer than the rest of a training step. The same gradient is one
 matrix product for each tap of the kernel: the input shifted by that tap against the output's
-gradient, summed over blocks of the image. GPU and TPU keep XLA's own form. A 1x1 convolution is a
-matrix product everywhere.
+gradient, summed over blocks of the image. GPU and TPU keep XLA's own form.
+
+A 1x1 convolution is a matrix product everywhere. Of its kernel's gradient XLA on the CPU makes one
+large product, for which it first transposes all that the gradient is computed from; summed over
+blocks like the others it does not.
 """
 
 import functools
@@ -42,14 +45,19 @@ def conv_general_dilated(
     strides = tuple(window_strides)
     (top, bottom), (left, right) = padding
     pads = ((top, bottom), (left, right))
-    if kernel.shape[:2] == (1, 1) and not any(map(any, pads)) and feature_group_count == 1:
-        return x[:, :: strides[0], :: strides[1]] @ kernel[0, 0]
     if feature_group_count > 1 or kernel.shape[2] < 16:
-        return _xla_conv(x, kernel, strides, pads, feature_group_count)
+        return _plain_conv(x, kernel, strides, pads, feature_group_count)
     return _conv(x, kernel, strides, pads)
 
 
-def _xla_conv(x, kernel, strides, pads: _Pads, groups: int = 1) -> Array:
+def pixelwise(x: Float[Array, "b h w i"], kernel: Float[Array, "i o"]) -> Float[Array, "b h w o"]:
+    """``x @ kernel``, as a convolution with a kernel of 1x1."""
+    return _conv(x, kernel[None, None], (1, 1), ((0, 0), (0, 0)))
+
+
+def _plain_conv(x, kernel, strides, pads: _Pads, groups: int = 1) -> Array:
+    if kernel.shape[:2] == (1, 1) and not any(map(any, pads)) and groups == 1:
+        return x[:, :: strides[0], :: strides[1]] @ kernel[0, 0]
     return jax.lax.conv_general_dilated(
         x, kernel, strides, pads,
         dimension_numbers=("NHWC", "HWIO", "NHWC"), feature_group_count=groups,
@@ -58,21 +66,21 @@ def _xla_conv(x, kernel, strides, pads: _Pads, groups: int = 1) -> Array:
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def _conv(x: Array, kernel: Array, strides: tuple[int, int], pads: _Pads) -> Array:
-    return _xla_conv(x, kernel, strides, pads)
+    return _plain_conv(x, kernel, strides, pads)
 
 
 def _conv_forward(x, kernel, strides, pads):
-    return _xla_conv(x, kernel, strides, pads), (x, kernel)
+    return _plain_conv(x, kernel, strides, pads), (x, kernel)
 
 
 def _conv_backward(strides, pads, saved, gradient):
     x, kernel = saved
-    (dx,) = jax.linear_transpose(lambda x: _xla_conv(x, kernel, strides, pads), x)(gradient)
+    (dx,) = jax.linear_transpose(lambda x: _plain_conv(x, kernel, strides, pads), x)(gradient)
     dkernel = jax.lax.platform_dependent(
         x, gradient,
         cpu=lambda x, g: _kernel_gradient_by_taps(x, g, kernel.shape, strides, pads),
         default=lambda x, g: jax.linear_transpose(
-            lambda k: _xla_conv(x, k, strides, pads), kernel)(g)[0],
+            lambda k: _plain_conv(x, k, strides, pads), kernel)(g)[0],
     )  # fmt: skip
     return dx, dkernel
 
@@ -117,11 +125,13 @@ def _kernel_gradient_by_taps(x, gradient, kernel_shape, strides, pads: _Pads) ->
 
 def _block_shape(batch: int, height: int, row_bytes: int) -> tuple[int, int]:
     """Images and rows of a block, whose input takes about ``_BLOCK_BYTES``: several whole images,
-    as many in each block, or a part of one.
+    as many in each block, or a part of one. A part is smaller, down to a half, if then all parts
+    are alike: nothing has to be filled up.
     """
     fitting = max(1, _BLOCK_BYTES // max(row_bytes, 1))
     if fitting < height:
+        alike = (rows for rows in range(fitting, fitting // 2, -1) if height % rows == 0)
         num_blocks = -(-height // fitting)
-        return 1, -(-height // num_blocks)
+        return 1, next(alike, -(-height // num_blocks))
     images = max(1, min(batch, fitting // max(height, 1)))
     return next(n for n in range(images, 0, -1) if batch % n == 0), height

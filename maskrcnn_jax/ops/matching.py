@@ -5,6 +5,7 @@ Shapes: g ground-truth boxes, n anchors or proposals.
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
@@ -35,14 +36,27 @@ def match(
     may be another one (Detectron2 ``matcher.py``). Invalid ground truth matches nothing; without
     any, all anchors are negative.
     """
-    overlaps = jnp.where(valid[:, None], overlaps, -1)
-    best = overlaps.max(axis=0)
-    positive = best >= positive_from
-    if keep_best:
-        best_of_truth = overlaps.max(axis=1, keepdims=True)
-        positive |= ((overlaps == best_of_truth) & (best_of_truth > 0)).any(axis=0)
-    return Matches(
-        index=overlaps.argmax(axis=0),
-        positive=positive,
-        negative=(best < negative_below) & ~positive,
+    # Written once, though it is used twice; then row by row, which takes a half of the time and of
+    # the memory that reductions over the rows take on a CPU.
+    overlaps = jax.lax.optimization_barrier(jnp.where(valid[:, None], overlaps, -1))
+    num_truths, num_anchors = overlaps.shape
+    best_of_truth = overlaps.max(axis=1)
+
+    def look(row: Array, found: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        best, index, is_kept = found
+        overlap, highest = overlaps[row], best_of_truth[row]
+        is_better = overlap > best
+        return (
+            jnp.where(is_better, overlap, best),
+            jnp.where(is_better, row, index),
+            is_kept | ((overlap == highest) & (highest > 0)),
+        )
+
+    nothing = (
+        jnp.full(num_anchors, -1, overlaps.dtype),
+        jnp.zeros(num_anchors, jnp.int32),
+        jnp.zeros(num_anchors, bool),
     )
+    best, index, is_kept = jax.lax.fori_loop(0, num_truths, look, nothing)
+    positive = (best >= positive_from) | (keep_best & is_kept)
+    return Matches(index, positive, (best < negative_below) & ~positive)

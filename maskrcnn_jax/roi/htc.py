@@ -21,6 +21,7 @@ from maskrcnn_jax.roi.box_head import BoxHeadConfig, sampled_box_losses
 from maskrcnn_jax.roi.detections import DetectionConfig
 from maskrcnn_jax.roi.mask.fcn import FCNMaskHeadConfig, fcn_losses, with_masks
 from maskrcnn_jax.roi.mask.htc import HTCMaskHead
+from maskrcnn_jax.roi.mask.losses import positive_labels
 from maskrcnn_jax.roi.pooling import PoolingConfig, RoIAlignConfig, pool
 from maskrcnn_jax.roi.sampling import (
     RoISamplingConfig,
@@ -180,7 +181,7 @@ class HTCRoIHead(nn.Module):
             maps, detections.boxes, detections.valid, num_stages=len(self.config.stages)
         )
         found = [
-            with_masks(detections, head.logits(x))
+            with_masks(detections, head.logits(x, detections.labels.reshape(-1)))
             for head, x in zip(self.mask_heads, features_of_stages, strict=True)
         ]
         return average_masks(found if self.config.mask_stages == "all" else found[-1:])
@@ -198,7 +199,7 @@ class HTCRoIHead(nn.Module):
         features = self._mask_features(
             maps, positives.boxes, positives.valid, num_stages=stage.number + 1
         )
-        logits = self.mask_heads[stage.number].logits(features[-1])
+        logits = self.mask_heads[stage.number].logits(features[-1], positive_labels(positives))
         return fcn_losses(logits, positives, truth, config=self.config.mask).terms
 
     def _mask_features(

@@ -19,14 +19,13 @@ from typing import NamedTuple
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Key
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from maskrcnn_jax.conv_block import ConvBlock
 from maskrcnn_jax.losses import LossTerm, smooth_dice
 from maskrcnn_jax.ops.morphology import inner_boundary
 from maskrcnn_jax.roi.mask.fcn import FCNMaskHeadConfig, MaskConvs, MaskOutputs, with_masks
-from maskrcnn_jax.roi.mask.losses import MaskLosses, mask_loss, select_class
+from maskrcnn_jax.roi.mask.losses import MaskLosses, mask_loss, positive_labels
 from maskrcnn_jax.roi.mask.targets import mask_targets
 from maskrcnn_jax.roi.pooling import PoolingConfig, pool
 from maskrcnn_jax.structures import Detections, Features, GroundTruth, Samples
@@ -61,10 +60,10 @@ class BoundaryMaskHeadConfig:
 
 
 class Logits(NamedTuple):
-    """Of the masks and of their boundaries, for every class, in full precision."""
+    """Of masks and of their boundaries, of the classes asked for, in full precision."""
 
-    masks: Float[Array, "n k k q"]
-    boundaries: Float[Array, "n k k q"]
+    masks: Float[Array, "n k k"]
+    boundaries: Float[Array, "n k k"]
 
 
 class BoundaryMaskHead(nn.Module):
@@ -95,9 +94,8 @@ class BoundaryMaskHead(nn.Module):
         """Losses of the masks and of their boundaries. Nothing is drawn: ``keys`` play no part."""
         del keys
         fcn = self.config.fcn
-        labels = jnp.where(positives.valid, positives.labels, 0).reshape(-1)
-        logits = self._logits(features, positives.boxes, positives.valid)
-        masks, boundaries = (select_class(x, labels) for x in logits)  # [n, k, k]
+        labels = positive_labels(positives)
+        masks, boundaries = self._logits(features, positives.boxes, positives.valid, labels)
         targets = jax.vmap(
             lambda truth, positives: mask_targets(
                 truth, positives, side=fcn.side, config=fcn.targets
@@ -112,11 +110,16 @@ class BoundaryMaskHead(nn.Module):
 
     def predict(self, features: Features, detections: Detections) -> Detections:
         """The detections with the masks of their classes."""
-        logits = self._logits(features, detections.boxes, detections.valid)
+        labels = detections.labels.reshape(-1)
+        logits = self._logits(features, detections.boxes, detections.valid, labels)
         return with_masks(detections, logits.masks)
 
     def _logits(
-        self, features: Features, boxes: Float[Array, "b s 4"], valid: Bool[Array, "b s"]
+        self,
+        features: Features,
+        boxes: Float[Array, "b s 4"],
+        valid: Bool[Array, "b s"],
+        labels: Int[Array, "b*s"],
     ) -> Logits:
         flat = valid.reshape(-1)
 
@@ -130,7 +133,7 @@ class BoundaryMaskHead(nn.Module):
         for conv in self.boundary_convs:
             boundaries = conv(boundaries, flat)
         masks = self.fusion(masks + self.boundary_to_mask(boundaries, flat), flat)
-        return Logits(self.outputs(masks), self.boundary_outputs(boundaries))
+        return Logits(self.outputs(masks, labels), self.boundary_outputs(boundaries, labels))
 
 
 def boundary_loss(

@@ -11,11 +11,12 @@ from typing import Literal
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Key
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from maskrcnn_jax.layers import Conv, full_precision
 from maskrcnn_jax.norms import NormConfig
-from maskrcnn_jax.roi.mask.losses import MaskLosses, select_class
+from maskrcnn_jax.ops.conv import pixelwise
+from maskrcnn_jax.roi.mask.losses import MaskLosses, positive_labels
 from maskrcnn_jax.roi.mask.pixel_losses import BinaryCrossEntropyConfig, PixelLossConfig
 from maskrcnn_jax.roi.mask.targets import MaskTargetConfig, mask_targets
 from maskrcnn_jax.roi.pooling import PoolingConfig, RoIAlignConfig, pool
@@ -70,20 +71,26 @@ class FCNMaskHead(nn.Module):
     ) -> MaskLosses:
         """Mask loss over the positive samples. Nothing is drawn: ``keys`` play no part."""
         del keys
-        logits = self._logits(features, positives.boxes, positives.valid)
+        labels = positive_labels(positives)
+        logits = self._logits(features, positives.boxes, positives.valid, labels)
         return fcn_losses(logits, positives, truth, config=self.config)
 
     def predict(self, features: Features, detections: Detections) -> Detections:
         """The detections with the masks of their classes."""
-        logits = self._logits(features, detections.boxes, detections.valid)
+        labels = detections.labels.reshape(-1)
+        logits = self._logits(features, detections.boxes, detections.valid, labels)
         return with_masks(detections, logits)
 
     def _logits(
-        self, features: Features, boxes: Float[Array, "b s 4"], valid: Bool[Array, "b s"]
-    ) -> Float[Array, "b*s k k q"]:
+        self,
+        features: Features,
+        boxes: Float[Array, "b s 4"],
+        valid: Bool[Array, "b s"],
+        labels: Int[Array, "b*s"],
+    ) -> Float[Array, "b*s k k"]:
         pooled = pool(features, boxes, valid, config=self.config.pooling)
         pooled = pooled.reshape(-1, *pooled.shape[2:])  # [n, o, o, c]
-        return self.outputs(self.convs(pooled, valid.reshape(-1)))
+        return self.outputs(self.convs(pooled, valid.reshape(-1)), labels)
 
 
 class MaskConvs(nn.Module):
@@ -111,32 +118,56 @@ class MaskConvs(nn.Module):
 
 
 class MaskOutputs(nn.Module):
-    """Mask logits of every class, in full precision."""
+    """Mask logits in full precision: of every class, or of the classes that are asked for."""
 
     config: FCNMaskHeadConfig
     num_classes: int
 
     @nn.compact
-    def __call__(self, x: Float[Array, "n o o c"]) -> Float[Array, "n k k q"]:
+    def __call__(
+        self, x: Float[Array, "n o o c"], labels: Int[Array, " n"] | None = None
+    ) -> Float[Array, "n k k *q"]:
         config = self.config
         for index in range(config.num_upsamples):
             name = f"upsample{index + 1}" if index else "upsample"  # most have only one
             x = nn.relu(Upsample(config.channels, name=name)(x))
-        x = full_precision(x)
         num_masks = 1 if config.class_agnostic else self.num_classes + config.background_mask
-        return nn.Dense(num_masks, kernel_init=nn.initializers.normal(0.001), name="predictor")(x)
+        return MaskPredictor(num_masks, name="predictor")(full_precision(x), labels)
+
+
+class MaskPredictor(nn.Module):
+    """A product of each pixel's channels with the kernel of a class.
+
+    Given ``labels``, for the class of each RoI alone: what ``select_class`` takes out of the masks
+    of every class, which are ``num_masks`` times as large.
+    """
+
+    num_masks: int
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "n k k c"], labels: Int[Array, " n"] | None
+    ) -> Float[Array, "n k k *q"]:
+        init = nn.initializers.normal(0.001)
+        kernel = self.param("kernel", init, (x.shape[-1], self.num_masks))
+        bias = self.param("bias", nn.initializers.zeros, (self.num_masks,))
+        if labels is None:
+            return x @ kernel + bias
+        is_class = (labels[:, None] == jnp.arange(self.num_masks)) | (self.num_masks == 1)
+        exact = jax.lax.Precision.HIGHEST  # a product, because its gradient is one: no scatter
+        own = jnp.matmul(is_class.astype(kernel.dtype), kernel.T, precision=exact)  # [n, c]
+        own_bias = jnp.matmul(is_class.astype(bias.dtype), bias, precision=exact)
+        return jnp.einsum("nhwc,nc->nhw", x, own) + own_bias[:, None, None]
 
 
 def fcn_losses(
-    logits: Float[Array, "n k k q"],
+    logits: Float[Array, "n k k"],
     positives: Samples,
     truth: GroundTruth,
     *,
     config: FCNMaskHeadConfig,
 ) -> MaskLosses:
     """The losses of the masks of the true classes."""
-    labels = jnp.where(positives.valid, positives.labels, 0).reshape(-1)
-    logits = select_class(logits, labels)  # [n, k, k]
     targets = jax.vmap(
         lambda truth, positives: mask_targets(
             truth, positives, side=logits.shape[-1], config=config.targets
@@ -147,9 +178,9 @@ def fcn_losses(
     return MaskLosses({"roi_mask": term}, logits.reshape(targets.shape))
 
 
-def with_masks(detections: Detections, logits: Float[Array, "n k k q"]) -> Detections:
-    """The detections with the masks of their classes."""
-    masks = jax.nn.sigmoid(select_class(logits, detections.labels.reshape(-1)))
+def with_masks(detections: Detections, logits: Float[Array, "n k k"]) -> Detections:
+    """The detections with masks, which are those of their classes."""
+    masks = jax.nn.sigmoid(logits)
     masks = masks.reshape(*detections.labels.shape, *masks.shape[1:])
     return dataclasses.replace(detections, masks=masks)
 
@@ -163,7 +194,8 @@ class Upsample(nn.Module):
     def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n 2*h 2*w d"]:
         kernel = self.param("kernel", _MSRA, (2, 2, x.shape[-1], self.channels))
         bias = self.param("bias", nn.initializers.zeros, (self.channels,))
-        patches = jnp.einsum("nhwc,ijcd->nhiwjd", x, kernel.astype(x.dtype))
-        n, h, _, w, _, d = patches.shape
+        n, h, w, c = x.shape
+        side_by_side = kernel.astype(x.dtype).transpose(2, 0, 1, 3).reshape(c, -1)
+        patches = pixelwise(x, side_by_side).reshape(n, h, w, 2, 2, -1).transpose(0, 1, 3, 2, 4, 5)
         # The bias as in ``layers``: its gradient is a sum over all pixels.
-        return (patches.reshape(n, 2 * h, 2 * w, d) + bias).astype(x.dtype)
+        return (patches.reshape(n, 2 * h, 2 * w, -1) + bias).astype(x.dtype)

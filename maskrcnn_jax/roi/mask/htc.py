@@ -1,11 +1,11 @@
 """The mask head of a stage of Hybrid Task Cascade: an FCN head that the one before talks to.
 
 Shapes: n RoIs of all images, o pooled side, d channels of the pyramid, c channels of the head,
-k side of the mask, q classes.
+k side of the mask.
 """
 
 import flax.linen as nn
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from maskrcnn_jax.layers import Conv
 from maskrcnn_jax.roi.mask.fcn import FCNMaskHeadConfig, MaskConvs, MaskOutputs
@@ -41,6 +41,8 @@ class HTCMaskHead(nn.Module):
             pooled = pooled + nn.relu(flow(before))
         return self.convs(pooled, valid)
 
-    def logits(self, features: Float[Array, "n o o c"]) -> Float[Array, "n k k q"]:
-        """Mask logits of every class."""
-        return self.outputs(features)
+    def logits(
+        self, features: Float[Array, "n o o c"], labels: Int[Array, " n"]
+    ) -> Float[Array, "n k k"]:
+        """Mask logits of the classes ``labels``."""
+        return self.outputs(features, labels)

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from maskrcnn_jax.losses import LossTerm, binary_cross_entropy
+from maskrcnn_jax.structures import Samples
 
 
 class MaskLosses(NamedTuple):
@@ -25,6 +26,11 @@ def mask_loss(
     """Binary cross entropy of each pixel of the masks of the true classes."""
     counted = jnp.broadcast_to(valid[:, None, None], logits.shape)
     return binary_cross_entropy(logits, targets.astype(logits.dtype), counted)
+
+
+def positive_labels(positives: Samples) -> Int[Array, " n"]:
+    """The true class of each positive; 0, which is as good as any, where it is not valid."""
+    return jnp.where(positives.valid, positives.labels, 0).reshape(-1)
 
 
 def select_class(logits: Float[Array, "n *k q"], labels: Int[Array, " n"]) -> Float[Array, "n *k"]:

@@ -35,7 +35,7 @@ from maskrcnn_jax.ops.point_sampling import (
     sample_points,
 )
 from maskrcnn_jax.ops.sampling_grid import Maps
-from maskrcnn_jax.roi.mask.losses import MaskLosses, mask_loss, select_class
+from maskrcnn_jax.roi.mask.losses import MaskLosses, mask_loss, positive_labels, select_class
 from maskrcnn_jax.roi.mask.point_heads import CoarseHeadConfig, PointHeadConfig
 from maskrcnn_jax.roi.mask.targets import MaskTargetConfig, mask_targets, point_targets
 from maskrcnn_jax.structures import Detections, Features, GroundTruth, Samples
@@ -121,7 +121,7 @@ class PointRendMaskHead(nn.Module):
         """
         config, valid = self.config, positives.valid
         view = look(features, positives.boxes, valid, level=config.level)
-        labels = jnp.where(valid, positives.labels, 0).reshape(-1)
+        labels = positive_labels(positives)
         coarse = self._coarse_logits(view)
         own = select_class(coarse, labels)  # [n, k, k]
         by_image = own.reshape(*valid.shape, *own.shape[1:])

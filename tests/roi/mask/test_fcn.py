@@ -10,6 +10,7 @@ import pytest
 from maskrcnn_jax.errors import InputError
 from maskrcnn_jax.norms import BatchNormConfig, GroupNormConfig
 from maskrcnn_jax.roi.mask.fcn import FCNMaskHeadConfig, MaskOutputs, Upsample, fcn_losses
+from maskrcnn_jax.roi.mask.losses import select_class
 from maskrcnn_jax.roi.mask.pixel_losses import SoftMaskLossConfig
 from maskrcnn_jax.roi.mask.targets import mask_targets
 from maskrcnn_jax.roi.pooling import RoIAlignConfig
@@ -104,18 +105,47 @@ def test_two_upsamplings_follow_each_other():
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("class_agnostic", [False, True])
+def test_masks_of_the_classes_asked_for_are_those_among_all(class_agnostic):
+    """Values and gradients; the last label is beyond all classes, which gives zeros."""
+    config = dataclasses.replace(CONFIG, class_agnostic=class_agnostic, background_mask=True)
+    outputs = MaskOutputs(config, K)
+    rng = np.random.default_rng(6)
+    x = jnp.asarray(rng.normal(size=(5, 3, 3, 8)), jnp.float32)
+    labels = jnp.array([2, 0, 1, 2, 7])
+    variables = tiny.variables_like(outputs.init, jax.random.key(0), x)
+    weight = rng.normal(size=(5, 6, 6))
+
+    def of_asked(variables, x):
+        masks = outputs.apply(variables, x, labels)
+        return (masks * weight).sum(), masks
+
+    def among_all(variables, x):
+        masks = select_class(outputs.apply(variables, x), labels)
+        return (masks * weight).sum(), masks
+
+    found, expected = (
+        jax.jit(jax.value_and_grad(function, argnums=(0, 1), has_aux=True))(variables, x)
+        for function in (of_asked, among_all)
+    )
+    (_, masks), (gradient, _) = found
+    assert masks.shape == (5, 6, 6)
+    assert bool(masks[-1].any()) == class_agnostic
+    assert np.abs(gradient["params"]["predictor"]["kernel"]).max() > 0.1
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-5), found, expected)
+
+
 def test_the_loss_is_the_one_of_the_config():
-    """Of the logits of the true classes and the targets of their resolution."""
+    """Of the given logits and the targets of their resolution."""
     config = dataclasses.replace(CONFIG, loss=SoftMaskLossConfig(width=1.0))
     _, positives, truth = random_inputs(4)
-    logits = jnp.asarray(np.random.default_rng(4).normal(size=(12, 8, 8, K)), jnp.float32)
+    logits = jnp.asarray(np.random.default_rng(4).normal(size=(12, 8, 8)), jnp.float32)
     losses = jax.jit(partial(fcn_losses, config=config))(logits, positives, truth)
     targets = jax.jit(jax.vmap(partial(mask_targets, side=8, config=config.targets)))
     flat = (losses.logits, targets(truth, positives), positives.valid)
     expected = jax.jit(config.loss.build())(*(x.reshape(-1, *x.shape[2:]) for x in flat))
     np.testing.assert_allclose(losses.terms["roi_mask"], expected, rtol=1e-6)
-    label = positives.labels[0, 0]
-    np.testing.assert_array_equal(losses.logits[0, 0], logits[0, ..., label])
+    np.testing.assert_array_equal(losses.logits.reshape(logits.shape), logits)
 
 
 @pytest.mark.parametrize("class_agnostic", [False, True])
