@@ -87,6 +87,15 @@ def test_the_kernel_gradient_may_be_summed_in_blocks(monkeypatch, block_bytes):
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12 * np.abs(expected).max())
 
 
+@pytest.mark.parametrize(
+    ("height", "fitting", "rows"),
+    [(100, 30, 25), (100, 50, 50), (25, 24, 13), (26, 13, 13), (17, 5, 5), (8, 9, 8)],
+)
+def test_blocks_are_alike_where_that_costs_less_than_half_of_their_rows(height, fitting, rows):
+    row_bytes = conv._BLOCK_BYTES // fitting
+    assert conv._block_shape(1, height, row_bytes) == (1, rows)
+
+
 @pytest.mark.parametrize("name", ["3x3", "1x1"])
 def test_in_bfloat16_each_result_is_that_of_float32_but_for_its_own_rounding(name):
     """Also the gradient of the kernel, which is a sum over all of 6000 pixels."""

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from maskrcnn_jax.ops.resize import resize, resize_corners, with_coordinates
+from maskrcnn_jax.ops.resize import repeat_pixels, resize, resize_corners, with_coordinates
 
 
 def slow(x, size):
@@ -20,6 +20,17 @@ def slow(x, size):
             down = (1 - (z - left)) * x[below, left] + (z - left) * x[below, right]
             out[i, j] = (1 - (y - top)) * up + (y - top) * down
     return out
+
+
+def test_repeated_pixels_are_those_of_numpy_and_their_gradients_are_added():
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(2, 3, 4, 5)).astype(np.float32)
+    weight = rng.normal(size=(2, 6, 8, 5)).astype(np.float32)
+    found, backward = jax.vjp(jax.jit(repeat_pixels), x)
+    np.testing.assert_array_equal(found, x.repeat(2, axis=1).repeat(2, axis=2))
+    (gradient,) = backward(jnp.asarray(weight))
+    expected = weight.reshape(2, 3, 2, 4, 2, 5).sum((2, 4))
+    np.testing.assert_allclose(gradient, expected, rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("size", [(10, 14), (3, 4), (5, 20), (2, 7)])
