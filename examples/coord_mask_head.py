@@ -63,7 +63,7 @@ class CoordMaskHead(nn.Module):
         """Binary cross entropy of the masks of the true classes. Nothing is drawn with ``keys``."""
         del keys
         logits = self._logits(features, positives.boxes, positives.valid)
-        chosen = select_class(logits, positive_labels(positives))  # [b * s, k, k]
+        chosen = select_class(logits, positive_labels(positives).reshape(-1))  # [b * s, k, k]
 
         def targets_of_image(truth: GroundTruth, positives: Samples) -> Array:
             return mask_targets(truth, positives, side=self.config.side, config=MaskTargetConfig())

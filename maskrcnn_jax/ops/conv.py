@@ -74,18 +74,35 @@ def _conv_forward(x, kernel, strides, pads):
 
 
 def _conv_backward(strides, pads, saved, gradient):
-    x, kernel = saved
-    (dx,) = jax.linear_transpose(lambda x: _plain_conv(x, kernel, strides, pads), x)(gradient)
-    dkernel = jax.lax.platform_dependent(
-        x, gradient,
-        cpu=lambda x, g: _kernel_gradient_by_taps(x, g, kernel.shape, strides, pads),
-        default=lambda x, g: jax.linear_transpose(
-            lambda k: _plain_conv(x, k, strides, pads), kernel)(g)[0],
-    )  # fmt: skip
-    return dx, dkernel
+    def of_xla(x, kernel, gradient):
+        conv = functools.partial(_plain_conv, strides=strides, pads=pads)
+        (dx,) = jax.linear_transpose(lambda x: conv(x, kernel), x)(gradient)
+        (dkernel,) = jax.linear_transpose(lambda kernel: conv(x, kernel), kernel)(gradient)
+        return dx, dkernel
+
+    def on_cpu(x, kernel, gradient):
+        dx = _input_gradient(x, kernel, gradient, strides, pads)
+        return dx, _kernel_gradient_by_taps(x, gradient, kernel.shape, strides, pads)
+
+    return jax.lax.platform_dependent(*saved, gradient, cpu=on_cpu, default=of_xla)
 
 
 _conv.defvjp(_conv_forward, _conv_backward)
+
+
+def _input_gradient(x, kernel, gradient, strides, pads: _Pads) -> Array:
+    """XLA's own; where there is no stride, written as a convolution with the mirrored kernel.
+
+    XLA on the CPU writes its own so too, but not inside of loops, where it is slow otherwise.
+    """
+    if strides != (1, 1) or kernel.shape[:2] == (1, 1):
+        conv = functools.partial(_plain_conv, kernel=kernel, strides=strides, pads=pads)
+        return jax.linear_transpose(conv, x)(gradient)[0]
+    height, width = kernel.shape[0] - 1, kernel.shape[1] - 1
+    (top, bottom), (left, right) = pads
+    beyond = (height - top, height - bottom), (width - left, width - right)
+    mirrored = jnp.flip(kernel, (0, 1)).swapaxes(2, 3)
+    return _plain_conv(gradient, mirrored, strides, beyond)
 
 
 def _kernel_gradient_by_taps(x, gradient, kernel_shape, strides, pads: _Pads) -> Array:

@@ -4,9 +4,10 @@ Each stage refines the boxes, and then finds masks in the refined boxes (interle
 mask head also sees what the one before has made of the same RoIs (mask information flow). A
 semantic branch, if there is one, adds to the features of boxes and masks what surrounds them.
 
-Shapes: b images, n RoIs of an image, o pooled side, k1 classes with background.
+Shapes: b images, n RoIs of an image, o pooled side, k side of the mask, k1 classes with background.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal, NamedTuple
@@ -22,6 +23,7 @@ from maskrcnn_jax.roi.detections import DetectionConfig
 from maskrcnn_jax.roi.mask.fcn import FCNMaskHeadConfig, fcn_losses, with_masks
 from maskrcnn_jax.roi.mask.htc import HTCMaskHead
 from maskrcnn_jax.roi.mask.losses import positive_labels
+from maskrcnn_jax.roi.mask.portions import in_portions
 from maskrcnn_jax.roi.pooling import PoolingConfig, RoIAlignConfig, pool
 from maskrcnn_jax.roi.sampling import (
     RoISamplingConfig,
@@ -177,13 +179,11 @@ class HTCRoIHead(nn.Module):
         )
 
     def _masks_of(self, maps: _Maps, detections: Detections) -> Detections:
-        features_of_stages = self._mask_features(
-            maps, detections.boxes, detections.valid, num_stages=len(self.config.stages)
+        logits = self._mask_logits(
+            *(maps, detections.boxes, detections.valid, detections.labels),
+            stages=self.config.stages,
         )
-        found = [
-            with_masks(detections, head.logits(x, detections.labels.reshape(-1)))
-            for head, x in zip(self.mask_heads, features_of_stages, strict=True)
-        ]
+        found = [with_masks(detections, of_stage) for of_stage in logits]
         return average_masks(found if self.config.mask_stages == "all" else found[-1:])
 
     def _look(
@@ -196,28 +196,33 @@ class HTCRoIHead(nn.Module):
         self, maps: _Maps, samples: Samples, truth: GroundTruth, stage: Stage
     ) -> dict[str, LossTerm]:
         positives = only_positives(samples, num_classes=self.num_classes, config=stage.sampling)
-        features = self._mask_features(
-            maps, positives.boxes, positives.valid, num_stages=stage.number + 1
+        [logits] = self._mask_logits(
+            *(maps, positives.boxes, positives.valid, positive_labels(positives)), stages=[stage]
         )
-        logits = self.mask_heads[stage.number].logits(features[-1], positive_labels(positives))
         return fcn_losses(logits, positives, truth, config=self.config.mask).terms
 
-    def _mask_features(
+    def _mask_logits(
         self,
         maps: _Maps,
         boxes: Float[Array, "b n 4"],
         valid: Bool[Array, "b n"],
+        labels: Int[Array, "b n"],
         *,
-        num_stages: int,
-    ) -> list[Float[Array, "b*n o o _"]]:
-        """What the first stages' mask heads make of the same RoIs, one after the other."""
+        stages: Sequence[Stage],
+    ) -> list[Float[Array, "b*n k k"]]:
+        """What ``stages`` make of the same RoIs, each with what the stages before it hand on."""
+        numbers = [stage.number for stage in stages]
+
+        def look(self: "HTCRoIHead", valid: Array, pooled: Array, labels: Array) -> list[Array]:
+            found, before = [], None
+            for number, head in enumerate(self.mask_heads[: max(numbers) + 1]):
+                before = head.features(pooled, before, valid)
+                if number in numbers:
+                    found.append(head.logits(before, labels))
+            return found
+
         pooled = self._pool(maps, boxes, valid, self.config.mask.pooling)
-        pooled = pooled.reshape(-1, *pooled.shape[2:])
-        found, before = [], None
-        for head in self.mask_heads[:num_stages]:
-            before = head.features(pooled, before, valid.reshape(-1))
-            found.append(before)
-        return found
+        return in_portions(look, self, valid, pooled, labels, norm=self.config.mask.norm)
 
     def _pool(
         self,

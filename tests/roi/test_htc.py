@@ -14,6 +14,7 @@ from maskrcnn_jax.convert import mmdetection
 from maskrcnn_jax.errors import InputError
 from maskrcnn_jax.roi.detections import detect
 from maskrcnn_jax.roi.htc import HTCRoIHeadConfig
+from maskrcnn_jax.roi.mask import portions
 from maskrcnn_jax.roi.mask.targets import mask_targets
 from maskrcnn_jax.roi.pooling import RoIAlignConfig
 from maskrcnn_jax.roi.semantic import SemanticHeadConfig
@@ -34,6 +35,12 @@ from tests.roi.slow_stages import (
 )
 
 NAMES = {f"roi_{part}_{stage}" for part in ("class", "box", "mask") for stage in range(2)}
+
+
+@pytest.fixture(autouse=True)
+def _small_portions(monkeypatch):
+    """So that the mask heads divide the few RoIs that there are."""
+    monkeypatch.setattr(portions, "_PLACES", 4)
 
 
 @functools.cache

@@ -7,6 +7,7 @@ import pytest
 from maskrcnn_jax.data.records import Category
 from maskrcnn_jax.exporting.onnx_file import write_onnx
 from maskrcnn_jax.exporting.program import detection_program, flat_weights
+from maskrcnn_jax.roi.mask import portions
 from tests import tiny
 from tests.exporting import tiny_export
 from tests.exporting.tiny_export import BACKGROUND, IMAGE_SIZE, INPUT, images
@@ -16,6 +17,12 @@ pytest.importorskip("jax2onnx")
 pytestmark = pytest.mark.filterwarnings("ignore")  # those of the converter
 
 CATEGORIES = tuple(Category(id=i, name=name) for i, name in enumerate("abc", start=1))
+
+
+@pytest.fixture(autouse=True)
+def _small_portions(monkeypatch):
+    """So that the mask head divides the ten detections that there are."""
+    monkeypatch.setattr(portions, "_PLACES", 4)
 
 
 def compare(path, weights):

@@ -7,8 +7,8 @@
 What crosses over is added after a 1x1 convolution. The boundary branch looks at the finest level.
 Structure and numbers are those of the authors' code (hustvl/BMaskR-CNN, ``mask_head.py``).
 
-Shapes: b images, s positives, d detections, n RoIs of all images, k side of the mask, q classes
-(1 if class-agnostic), c channels.
+Shapes: b images, s positives, d detections, n RoIs of all images, o pooled side, k side of the
+mask, c channels.
 """
 
 import dataclasses
@@ -26,6 +26,7 @@ from maskrcnn_jax.losses import LossTerm, smooth_dice
 from maskrcnn_jax.ops.morphology import inner_boundary
 from maskrcnn_jax.roi.mask.fcn import FCNMaskHeadConfig, MaskConvs, MaskOutputs, with_masks
 from maskrcnn_jax.roi.mask.losses import MaskLosses, mask_loss, positive_labels
+from maskrcnn_jax.roi.mask.portions import in_portions
 from maskrcnn_jax.roi.mask.targets import mask_targets
 from maskrcnn_jax.roi.pooling import PoolingConfig, pool
 from maskrcnn_jax.structures import Detections, Features, GroundTruth, Samples
@@ -110,8 +111,7 @@ class BoundaryMaskHead(nn.Module):
 
     def predict(self, features: Features, detections: Detections) -> Detections:
         """The detections with the masks of their classes."""
-        labels = detections.labels.reshape(-1)
-        logits = self._logits(features, detections.boxes, detections.valid, labels)
+        logits = self._logits(features, detections.boxes, detections.valid, detections.labels)
         return with_masks(detections, logits.masks)
 
     def _logits(
@@ -119,20 +119,28 @@ class BoundaryMaskHead(nn.Module):
         features: Features,
         boxes: Float[Array, "b s 4"],
         valid: Bool[Array, "b s"],
-        labels: Int[Array, "b*s"],
+        labels: Int[Array, "b s"],
     ) -> Logits:
-        flat = valid.reshape(-1)
+        pooled = pool(features, boxes, valid, config=self.config.fcn.pooling)
+        finer = pool(features, boxes, valid, config=self.config.boundary_pooling)
+        return in_portions(
+            BoundaryMaskHead._look,
+            *(self, valid, pooled, finer, labels),
+            norm=self.config.fcn.norm,
+        )
 
-        def pooled(config: PoolingConfig) -> Float[Array, "n _ _ c"]:
-            x = pool(features, boxes, valid, config=config)
-            return x.reshape(-1, *x.shape[2:])
-
-        masks = self.convs(pooled(self.config.fcn.pooling), flat)
-        boundaries = self.downsample(pooled(self.config.boundary_pooling), flat)
-        boundaries += self.mask_to_boundary(masks, flat)
+    def _look(
+        self,
+        valid: Bool[Array, " n"],
+        pooled: Float[Array, "n o o _"],
+        finer: Float[Array, "n 2*o 2*o _"],
+        labels: Int[Array, " n"],
+    ) -> Logits:
+        masks = self.convs(pooled, valid)
+        boundaries = self.downsample(finer, valid) + self.mask_to_boundary(masks, valid)
         for conv in self.boundary_convs:
-            boundaries = conv(boundaries, flat)
-        masks = self.fusion(masks + self.boundary_to_mask(boundaries, flat), flat)
+            boundaries = conv(boundaries, valid)
+        masks = self.fusion(masks + self.boundary_to_mask(boundaries, valid), valid)
         return Logits(self.outputs(masks, labels), self.boundary_outputs(boundaries, labels))
 
 

@@ -18,6 +18,7 @@ from maskrcnn_jax.norms import NormConfig
 from maskrcnn_jax.ops.conv import pixelwise
 from maskrcnn_jax.roi.mask.losses import MaskLosses, positive_labels
 from maskrcnn_jax.roi.mask.pixel_losses import BinaryCrossEntropyConfig, PixelLossConfig
+from maskrcnn_jax.roi.mask.portions import in_portions
 from maskrcnn_jax.roi.mask.targets import MaskTargetConfig, mask_targets
 from maskrcnn_jax.roi.pooling import PoolingConfig, RoIAlignConfig, pool
 from maskrcnn_jax.structures import Detections, Features, GroundTruth, Samples
@@ -77,8 +78,7 @@ class FCNMaskHead(nn.Module):
 
     def predict(self, features: Features, detections: Detections) -> Detections:
         """The detections with the masks of their classes."""
-        labels = detections.labels.reshape(-1)
-        logits = self._logits(features, detections.boxes, detections.valid, labels)
+        logits = self._logits(features, detections.boxes, detections.valid, detections.labels)
         return with_masks(detections, logits)
 
     def _logits(
@@ -86,11 +86,14 @@ class FCNMaskHead(nn.Module):
         features: Features,
         boxes: Float[Array, "b s 4"],
         valid: Bool[Array, "b s"],
-        labels: Int[Array, "b*s"],
+        labels: Int[Array, "b s"],
     ) -> Float[Array, "b*s k k"]:
         pooled = pool(features, boxes, valid, config=self.config.pooling)
-        pooled = pooled.reshape(-1, *pooled.shape[2:])  # [n, o, o, c]
-        return self.outputs(self.convs(pooled, valid.reshape(-1)), labels)
+        return in_portions(
+            lambda self, valid, pooled, labels: self.outputs(self.convs(pooled, valid), labels),
+            *(self, valid, pooled, labels),
+            norm=self.config.norm,
+        )
 
 
 class MaskConvs(nn.Module):

@@ -28,9 +28,9 @@ def mask_loss(
     return binary_cross_entropy(logits, targets.astype(logits.dtype), counted)
 
 
-def positive_labels(positives: Samples) -> Int[Array, " n"]:
+def positive_labels(positives: Samples) -> Int[Array, "b s"]:
     """The true class of each positive; 0, which is as good as any, where it is not valid."""
-    return jnp.where(positives.valid, positives.labels, 0).reshape(-1)
+    return jnp.where(positives.valid, positives.labels, 0)
 
 
 def select_class(logits: Float[Array, "n *k q"], labels: Int[Array, " n"]) -> Float[Array, "n *k"]:

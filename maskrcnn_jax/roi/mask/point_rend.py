@@ -121,7 +121,7 @@ class PointRendMaskHead(nn.Module):
         """
         config, valid = self.config, positives.valid
         view = look(features, positives.boxes, valid, level=config.level)
-        labels = positive_labels(positives)
+        labels = positive_labels(positives).reshape(-1)
         coarse = self._coarse_logits(view)
         own = select_class(coarse, labels)  # [n, k, k]
         by_image = own.reshape(*valid.shape, *own.shape[1:])

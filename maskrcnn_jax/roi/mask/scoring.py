@@ -20,6 +20,7 @@ from maskrcnn_jax.layers import Conv, Dense, full_precision
 from maskrcnn_jax.losses import squared_error
 from maskrcnn_jax.roi.mask.fcn import FCNMaskHeadConfig
 from maskrcnn_jax.roi.mask.losses import MaskLosses
+from maskrcnn_jax.roi.mask.portions import in_portions
 from maskrcnn_jax.roi.mask.targets import MaskTargetConfig, mask_targets, object_share
 from maskrcnn_jax.roi.mask.unwrapped import UnwrappedMaskHeadConfig
 from maskrcnn_jax.roi.pooling import PoolingConfig, RoIAlignConfig, pool
@@ -97,8 +98,10 @@ class MaskScoringHead(nn.Module):
         """That of each mask with an object of its class; ``boxes`` is what the masks cover."""
         pooled = pool(features, boxes, valid, config=self.config.pooling)
         masks = jnp.where(valid[..., None, None], masks, 0)
-        every_class = self.iou(
-            pooled.reshape(-1, *pooled.shape[2:]), masks.reshape(-1, *masks.shape[2:])
+        every_class = in_portions(
+            lambda self, _, pooled, masks: self.iou(pooled, masks),
+            *(self, valid, pooled, masks),
+            norm=None,
         ).reshape(*labels.shape, self.num_classes)
         labels = jnp.where(valid, labels, 0)
         return jnp.take_along_axis(every_class, labels[..., None], axis=-1)[..., 0]
