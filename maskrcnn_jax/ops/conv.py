@@ -73,6 +73,7 @@ def _conv_forward(x, kernel, strides, pads):
     return _plain_conv(x, kernel, strides, pads), (x, kernel)
 
 
+@functools.partial(jax.jit, static_argnums=(0, 1))  # so that convolutions alike are traced once
 def _conv_backward(strides, pads, saved, gradient):
     def of_xla(x, kernel, gradient):
         conv = functools.partial(_plain_conv, strides=strides, pads=pads)
