@@ -58,6 +58,7 @@ class Point(NamedTuple):
 class Arguments:
     # Axes; none: all of them.
     names: tyro.conf.Positional[tuple[str, ...]] = ()
+    # A folder for tables and plots.
     out: Path = Path("runs/growth")
     # Steps that are timed after the first; the best counts.
     times: int = 3

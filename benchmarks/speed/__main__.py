@@ -26,9 +26,11 @@ class Arguments:
     names: tyro.conf.Positional[tuple[str, ...]] = ()
     # A Python that has torch and torchvision; None leaves torchvision out.
     peer_python: Path | None = None
+    # Where everything is written, after each work.
     out: Path = Path("runs/speed.json")
     # Of each work, about how long all sides together are timed.
     seconds: float = 20.0
+    # Of each work, how many times each side is timed at most.
     most_rounds: int = 50
 
 

@@ -23,9 +23,11 @@ STORED = Path(__file__).with_name("stored.json")
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments:
+    # What ``python -m benchmarks.speed`` wrote.
     results: tyro.conf.Positional[Path]
     # The share of a ratio that may be lost: machines are noisy.
     tolerance: float = 0.2
+    # Make the results the stored ones.
     store: tyro.conf.FlagCreatePairsOff[bool] = False
 
 
