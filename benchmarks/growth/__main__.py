@@ -112,7 +112,7 @@ def table(found: Mapping[str, Mapping[float, Point]]) -> str:
     for name, points in found.items():
         first = next(iter(points.values()))
         lines += [
-            f"| {AXES[name].label} | {value:.3g} | {point.seconds:.3f} | "
+            f"| {AXES[name].label} | {value:.4g} | {point.seconds:.3f} | "
             f"{point.peak_memory / 1e9:.2f} | {point.seconds / first.seconds:.2f} |"
             for value, point in points.items()
         ]
@@ -129,7 +129,7 @@ def plot(found: Mapping[str, Mapping[float, Point]], path: Path) -> None:
         memory.plot(list(points), [point.peak_memory / 1e9 for point in points.values()], "o-")
         memory.set_xlabel(AXES[name].label)
         for axes in (seconds, memory):
-            axes.set_ylim(bottom=0)
+            axes.set_ylim(0, 1.1 * axes.dataLim.ymax)
     rows[0, 0].set_ylabel("seconds a step")
     rows[1, 0].set_ylabel("GB")
     figure.savefig(path, dpi=120)

@@ -37,7 +37,7 @@ def in_portions(
     """
     b, s = valid.shape
     count = -(-s // _PLACES)
-    if count == 1 or isinstance(norm, BatchNormConfig) or head.is_initializing():
+    if count <= 1 or isinstance(norm, BatchNormConfig) or head.is_initializing():
         return look(head, *(_flat(x) for x in (valid, *arrays)))
     size = -(-s // count)
 
