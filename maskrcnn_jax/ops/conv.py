@@ -1,4 +1,4 @@
-"""Convolution as Flax layers call it, with a kernel gradient that is also fast on a CPU.
+"""Convolution as Flax layers call it, with gradients that are also fast on a CPU.
 
 XLA computes the gradient of a kernel on the CPU as a convolution with a window as large as the
 image, which takes several times longer than the rest of a training step. The same gradient is one

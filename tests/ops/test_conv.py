@@ -1,3 +1,4 @@
+import functools
 from typing import NamedTuple
 
 import flax.linen as nn
@@ -25,6 +26,7 @@ CASES = {
     "3x3 stride 2, even": Case((8, 6), (3, 3), (2, 2), SAME),
     "3x3 unpadded, strides differ": Case((8, 12), (3, 3), (2, 3)),
     "1x3, one-sided padding": Case((4, 5), (1, 3), pads=((0, 0), (2, 1))),
+    "3x3, more padding than pixels of it": Case((4, 5), (3, 3), pads=((4, 5), (3, 0))),
     "1x1": Case((5, 7), (1, 1)),
     "1x1 stride 2, odd": Case((7, 9), (1, 1), (2, 2)),
     "1x1 stride 2, even": Case((8, 6), (1, 1), (2, 2)),
@@ -73,6 +75,28 @@ def with_gradients(function, case):
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
 def test_values_and_gradients_equal_those_of_jax(case):
     for a, b in zip(with_gradients(ours, case), with_gradients(of_jax, case), strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-12 * np.abs(b).max())
+
+
+@pytest.mark.usefixtures("x64")
+def test_gradients_inside_of_a_loop_are_those_outside():
+    case = CASES["3x3"]
+    x, kernel = inputs(case)
+    kernels = jnp.stack([kernel, -kernel, 2 * kernel])
+
+    def total(x, kernels, *, in_loop):
+        def add(total, kernel):
+            return total + jnp.sin(ours(x, kernel, case)).sum(), None
+
+        if in_loop:
+            return jax.lax.scan(add, jnp.zeros((), x.dtype), kernels)[0]
+        return sum(add(0, kernel)[0] for kernel in kernels)
+
+    inside, outside = (
+        jax.jit(jax.grad(functools.partial(total, in_loop=in_loop), argnums=(0, 1)))(x, kernels)
+        for in_loop in (True, False)
+    )
+    for a, b in zip(inside, outside, strict=True):
         np.testing.assert_allclose(a, b, rtol=0, atol=1e-12 * np.abs(b).max())
 
 

@@ -1,7 +1,8 @@
 """Only as many RoIs as there are: what a mask head computes is left out where no RoI is valid.
 
 Arrays have places for as many RoIs as there can be, and the valid ones come first. So they are
-divided into portions of places, and a portion without any valid RoI costs nothing.
+divided into portions of places, and the layers of a head leave out those without any valid RoI.
+Pooling comes before, for all places.
 
 Shapes: b images, s places of an image, n RoIs of all images.
 """
@@ -33,11 +34,12 @@ def in_portions(
 
     The result's arrays have that axis too, and are zero where nothing was computed. ``look`` finds
     the same for a RoI whatever the others are; but with BatchNorm as its ``norm`` it does not, and
-    sees all at once.
+    sees all at once. So it does where what its layers find is captured, for others to see.
     """
     b, s = valid.shape
     count = -(-s // _PLACES)
-    if count <= 1 or isinstance(norm, BatchNormConfig) or head.is_initializing():
+    at_once = head.is_initializing() or head.is_mutable_collection("intermediates")
+    if count <= 1 or at_once or isinstance(norm, BatchNormConfig):
         return look(head, *(_flat(x) for x in (valid, *arrays)))
     size = -(-s // count)
 

@@ -133,3 +133,19 @@ def test_heads_find_in_portions_what_they_find_at_once(monkeypatch, name):
         assert bool(np.abs(slopes["params"]["conv1"]["kernel"]).max() > 1e-4) == any(counts)
         found = divided(variables, with_garbage(positives))
         jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-5), found, expected)
+
+
+def test_what_layers_find_is_captured_of_all_places(monkeypatch):
+    head = FCN.build(tiny.NUM_CLASSES)
+    features, positives, _ = random_inputs(0, count=PLACES)
+    given = (features, detections_of(positives))
+    variables = tiny.variables_like(partial(head.init, method="predict"), jax.random.key(0), *given)
+    captured = partial(
+        head.apply, method="predict", capture_intermediates=True, mutable=["intermediates"]
+    )
+    _, expected = jax.jit(captured)(variables, *given)
+    monkeypatch.setattr(portions, "_PLACES", 2)
+    _, found = jax.jit(lambda *given: captured(*given))(variables, *given)
+    of_first_layer = jax.tree.leaves(found["intermediates"]["conv1"])
+    assert {x.shape for x in of_first_layer} == {(2 * PLACES, 4, 4, 16)}
+    jax.tree.map(np.testing.assert_array_equal, found, expected)
