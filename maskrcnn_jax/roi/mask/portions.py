@@ -51,10 +51,14 @@ def in_portions(
         x = jnp.moveaxis(x.reshape(count, b, size, *x.shape[2:]), 0, 1)
         return _flat(x.reshape(b, count * size, *x.shape[3:])[:, :s])
 
+    # A loop keeps whatever gradients are computed from; so only products, the rest is cheap.
+    keep = jax.checkpoint_policies.dots_saveable
+    look_again = nn.remat(look, policy=keep, prevent_cse=False)
+
     def look_if_any(head: nn.Module, carry: None, portion: tuple[Array, ...]) -> tuple[None, Found]:
         found = jax.eval_shape(lambda: look(head, *portion))
         nothing = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), found)
-        return carry, nn.cond(portion[0].any(), look, lambda *_: nothing, head, *portion)
+        return carry, nn.cond(portion[0].any(), look_again, lambda *_: nothing, head, *portion)
 
     portions = [jax.vmap(_flat)(divided(x)) for x in (valid, *arrays)]
     scan: Any = nn.scan(look_if_any, variable_broadcast=True, split_rngs={})
