@@ -51,7 +51,8 @@ def in_portions(
         x = jnp.moveaxis(x.reshape(count, b, size, *x.shape[2:]), 0, 1)
         return _flat(x.reshape(b, count * size, *x.shape[3:])[:, :s])
 
-    # A loop keeps whatever gradients are computed from; so only products, the rest is cheap.
+    # Kept for gradients are products alone. A loop would keep all else too, which is cheap, and
+    # which XLA computes again of itself outside of loops.
     keep = jax.checkpoint_policies.dots_saveable
     look_again = nn.remat(look, policy=keep, prevent_cse=False)
 
