@@ -22,6 +22,7 @@ from jaxtyping import Array, Bool, Float, Key
 from maskrcnn_jax.conv_block import ConvBlock
 from maskrcnn_jax.layers import full_precision
 from maskrcnn_jax.norms import NormConfig
+from maskrcnn_jax.ops.relu import relu
 from maskrcnn_jax.roi.mask import MaskHeadConfig, MaskLosses
 from maskrcnn_jax.roi.mask.fcn import Upsample, with_masks
 from maskrcnn_jax.roi.mask.losses import mask_loss, positive_labels, select_class
@@ -91,7 +92,7 @@ class CoordMaskHead(nn.Module):
         for index in range(config.num_convs):
             block = ConvBlock(config.channels, 3, config.norm, _MSRA, name=f"conv{index + 1}")
             x = block(x, valid.reshape(-1))
-        x = full_precision(nn.relu(Upsample(config.channels, name="upsample")(x)))
+        x = full_precision(relu(Upsample(config.channels, name="upsample")(x)))
         return nn.Dense(
             self.num_classes, kernel_init=nn.initializers.normal(0.001), name="predictor"
         )(x)

@@ -6,6 +6,7 @@ from jaxtyping import Array, Bool, Float
 
 from maskrcnn_jax.layers import Conv
 from maskrcnn_jax.norms import NormConfig
+from maskrcnn_jax.ops.relu import relu
 
 
 class ConvBlock(nn.Module):
@@ -29,4 +30,4 @@ class ConvBlock(nn.Module):
             use_bias=self.norm is None,
             name="conv",
         )(x)
-        return nn.relu(x if self.norm is None else self.norm.build("norm")(x, valid))
+        return relu(x if self.norm is None else self.norm.build("norm")(x, valid))

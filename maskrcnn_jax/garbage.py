@@ -7,10 +7,11 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def collector_paused() -> Iterator[None]:
-    """Also as a decorator. For objects without cycles, of which none is garbage yet.
+    """Also as a decorator. For objects of which few are garbage before all are made, as those of a
+    large file or of the trace of a program.
 
     The collector looks through all of them again and again while they are made, which takes longer
-    than reading the file that they come from.
+    than reading the file that they come from, and a third of the time of tracing.
     """
     was_enabled = gc.isenabled()
     gc.disable()

@@ -14,6 +14,7 @@ from jaxtyping import Array, Float
 from maskrcnn_jax.errors import InputError
 from maskrcnn_jax.layers import Conv
 from maskrcnn_jax.norms import BatchNormConfig, FrozenBatchNormConfig, NormConfig
+from maskrcnn_jax.ops.relu import relu
 
 STAGES = (2, 3, 4, 5)
 
@@ -77,7 +78,7 @@ class Stem(nn.Module):
     @nn.compact
     def __call__(self, images: Float[Array, "b h w 3"]) -> Float[Array, "b _ _ c"]:
         x = _Conv(self.config.width, 7, stride=2, name="conv")(images)
-        x = nn.relu(self.config.norm.build("norm")(x))
+        x = relu(self.config.norm.build("norm")(x))
         x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))  # zeros: x is not negative
         return nn.max_pool(x, (3, 3), strides=(2, 2))
 
@@ -93,9 +94,9 @@ class BasicBlock(nn.Module):
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b _ _ d"]:
         norm = self.config.norm
         y = _Conv(self.channels, 3, stride=self.stride, name="conv1")(x)
-        y = nn.relu(norm.build("norm1")(y))
+        y = relu(norm.build("norm1")(y))
         y = norm.build("norm2")(_Conv(self.channels, 3, name="conv2")(y))
-        return nn.relu(y + _shortcut(self, x))
+        return relu(y + _shortcut(self, x))
 
 
 class Bottleneck(nn.Module):
@@ -111,11 +112,11 @@ class Bottleneck(nn.Module):
         first, second = (self.stride, 1) if config.stride_in_1x1 else (1, self.stride)
         inner = self.channels // 4 * config.groups * config.width_per_group // 64
         y = _Conv(inner, 1, stride=first, name="conv1")(x)
-        y = nn.relu(config.norm.build("norm1")(y))
+        y = relu(config.norm.build("norm1")(y))
         y = _Conv(inner, 3, stride=second, groups=config.groups, name="conv2")(y)
-        y = nn.relu(config.norm.build("norm2")(y))
+        y = relu(config.norm.build("norm2")(y))
         y = config.norm.build("norm3")(_Conv(self.channels, 1, name="conv3")(y))
-        return nn.relu(y + _shortcut(self, x))
+        return relu(y + _shortcut(self, x))
 
 
 def _shortcut(block: BasicBlock | Bottleneck, x: Array) -> Array:

@@ -109,23 +109,27 @@ def _input_gradient(x, kernel, gradient, strides, pads: _Pads) -> Array:
 def _kernel_gradient_by_taps(x, gradient, kernel_shape, strides, pads: _Pads) -> Array:
     """At tap (i, j): the sum over output pixels of outer(input pixel under the tap, gradient).
 
-    Block by block of the output, so that the shifted inputs of a block stay in the cache.
+    Block by block of the output, so that the shifted inputs of a block stay in the cache. Zeros are
+    put around a block, not around the image: that would be a copy of it, made long before it is
+    needed.
     """
     kh, kw, cin, cout = kernel_shape
     (batch, height, width, _), (sy, sx) = gradient.shape, strides
     images, rows = _block_shape(batch, height, width * cin * x.dtype.itemsize)
-    below = -height % rows
-    x = jnp.pad(x, ((0, 0), (pads[0][0], pads[0][1] + sy * below), pads[1], (0, 0)))
-    gradient = jnp.pad(gradient, ((0, 0), (0, below), (0, 0), (0, 0)))
+    num_parts = -(-height // rows)  # of an image
     at_least_float32 = jnp.promote_types(x.dtype, jnp.float32)
 
     def add_block(sums: list[Array], block: Array) -> tuple[list[Array], None]:
-        image, row = jnp.divmod(block, (height + below) // rows)
-        start, size = (image * images, sy * row * rows, 0, 0), sy * (rows - 1) + kh
-        under = jax.lax.dynamic_slice(x, start, (images, size, *x.shape[2:]))
-        start = (image * images, row * rows, 0, 0)
-        flat = jax.lax.dynamic_slice(gradient, start, (images, rows, width, cout))
-        flat = flat.reshape(-1, cout)
+        image, part = images * (block // num_parts), block % num_parts
+        under = _rows_of_part(
+            jax.lax.dynamic_slice_in_dim(x, image, images), part,
+            size=sy * (rows - 1) + kh, step=sy * rows, above=pads[0][0], num_parts=num_parts,
+        )  # fmt: skip
+        under = jnp.pad(under, ((0, 0), (0, 0), pads[1], (0, 0)))
+        flat = _rows_of_part(
+            jax.lax.dynamic_slice_in_dim(gradient, image, images), part,
+            size=rows, step=rows, above=0, num_parts=num_parts,
+        ).reshape(-1, cout)  # fmt: skip
 
         def tap(i: int, j: int) -> Array:
             shifted = under[
@@ -136,9 +140,23 @@ def _kernel_gradient_by_taps(x, gradient, kernel_shape, strides, pads: _Pads) ->
         return [total + tap(*divmod(n, kw)) for n, total in enumerate(sums)], None
 
     zeros = [jnp.zeros((cin, cout), at_least_float32)] * (kh * kw)
-    blocks = jnp.arange(batch // images * ((height + below) // rows))
-    sums, _ = jax.lax.scan(add_block, zeros, blocks)
+    sums, _ = jax.lax.scan(add_block, zeros, jnp.arange(batch // images * num_parts))
     return jnp.stack(sums).reshape(kernel_shape).astype(x.dtype)
+
+
+def _rows_of_part(
+    x: Array, part: Array, *, size: int, step: int, above: int, num_parts: int
+) -> Array:
+    """``size`` rows from ``step * part - above`` on; those beyond the images are zeros."""
+    height, start = x.shape[1], step * part - above
+    below = max(0, step * (num_parts - 1) - above + size - height)
+    held = min(size, height)
+    first = jnp.clip(start, 0, height - held)
+    x = jax.lax.dynamic_slice_in_dim(x, first, held, axis=1)
+    if not above and not below:
+        return x
+    x = jnp.pad(x, ((0, 0), (above, below), (0, 0), (0, 0)))
+    return jax.lax.dynamic_slice_in_dim(x, start - first + above, size, axis=1)
 
 
 def _block_shape(batch: int, height: int, row_bytes: int) -> tuple[int, int]:

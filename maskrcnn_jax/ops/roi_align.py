@@ -8,7 +8,7 @@ comes down to a few *taps* (pixel, weight), and its value to a sum over pairs of
 
 Each term is one gather over all RoIs at once, which XLA fuses with the product and the sum; the
 gathered samples themselves are never stored. With a fixed number of samples the pairs are unrolled;
-with adaptive sampling the loop runs as often as the largest RoI needs, so no box is cut short.
+with adaptive sampling a loop runs as often as the largest RoI needs, so no box is cut short.
 
 Maps of any number and size are stored as one list of pixels, and each RoI says where its map
 begins and how large it is: feature pyramids, and the bitmaps of ground-truth masks, are pooled by
@@ -24,11 +24,12 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from maskrcnn_jax.ops.sampling_grid import Grid, Maps, adaptive_taps, fixed_taps
 
-_MAX_UNROLLED_PAIRS = 16
+_FEW_PAIRS = 16
 
 
 def roi_align(
@@ -106,32 +107,42 @@ def _start_and_size(boxes: Array, half_pixel: bool) -> tuple[Array, Array]:
 def _for_each_pair(grid: Grid, body: Callable[[Array, Array, Array], Array], init: Array) -> Array:
     """Chains ``value = body(pixel indices, weights, value)`` over all pairs of taps.
 
-    Few pairs are unrolled, so that XLA fuses them into one pass. Many are looped over: each RoI
-    goes through its own pairs, and the loop ends with the RoI that has most of them.
+    Of few pairs all RoIs go through the same. Where there may be many, each RoI goes through its
+    own, and the loop ends with the RoI that has most of them.
     """
-    rows, columns = grid.y.index.shape[-1], grid.x.index.shape[-1]
-    if rows * columns <= _MAX_UNROLLED_PAIRS:
-        for ty in range(rows):
-            for tx in range(columns):
-                init = body(*grid.pair(ty, tx), init)
-        return init
+    num_pairs, columns = _most_pairs(grid), grid.x.index.shape[-1]
+    if num_pairs <= _FEW_PAIRS:
+        return jax.lax.fori_loop(
+            0, num_pairs, lambda k, value: body(*grid.pair(*jnp.divmod(k, columns)), value), init
+        )
 
-    num_pairs = grid.y.count * grid.x.count
+    count = grid.y.count * grid.x.count
 
     def step(k, value):
-        ty, tx = jnp.divmod(jnp.minimum(k, num_pairs - 1), jnp.maximum(grid.x.count, 1))
+        ty, tx = jnp.divmod(jnp.minimum(k, count - 1), jnp.maximum(grid.x.count, 1))
         index, weights = grid.pair(jnp.maximum(ty, 0), tx)
-        return body(index, jnp.where((k < num_pairs)[:, None, None, None], weights, 0), value)
+        return body(index, jnp.where((k < count)[:, None, None, None], weights, 0), value)
 
-    return jax.lax.fori_loop(0, num_pairs.max(initial=0), step, init)
+    return jax.lax.fori_loop(0, count.max(initial=0), step, init)
+
+
+def _most_pairs(grid: Grid) -> int:
+    return grid.y.index.shape[-1] * grid.x.index.shape[-1]
 
 
 @jax.custom_vjp
 def _sum_over_pairs(pixels: Float[Array, "l c"], grid: Grid) -> Float[Array, "n o o c"]:
     """Sum over pairs of taps of pixel * weight, in the weights' precision."""
     n, cells, _ = grid.y.index.shape
-    zeros = jnp.zeros((n, cells, cells, pixels.shape[-1]), grid.y.weight.dtype)
-    total = _for_each_pair(grid, lambda index, w, total: total + pixels[index] * w, zeros)
+    total = jnp.zeros((n, cells, cells, pixels.shape[-1]), grid.y.weight.dtype)
+
+    def add(index: Array, weights: Array, total: Array) -> Array:
+        return total + pixels[index] * weights
+
+    if _most_pairs(grid) > _FEW_PAIRS:
+        return _for_each_pair(grid, add, total).astype(pixels.dtype)
+    for ty, tx in np.ndindex(grid.y.index.shape[-1], grid.x.index.shape[-1]):
+        total = add(*grid.pair(ty, tx), total)  # unrolled, so that XLA fuses all into one pass
     return total.astype(pixels.dtype)
 
 
@@ -140,12 +151,24 @@ def _sum_forward(pixels, grid):
 
 
 def _sum_backward(saved, gradient):
-    """Each pixel receives weight * gradient from every cell that read it."""
+    """Each pixel receives weight * gradient from every cell that read it.
+
+    In a loop, however few pairs there are: otherwise XLA has the products of all in memory at once.
+    """
     pixels, grid = saved
     gradient = gradient.astype(grid.y.weight.dtype)
-    zeros = jnp.zeros(pixels.shape, gradient.dtype)
+    zeros = jnp.broadcast_to(_zero_after(gradient), pixels.shape)
     total = _for_each_pair(grid, lambda index, w, t: t.at[index].add(gradient * w), zeros)
     return total.astype(pixels.dtype), None
 
 
 _sum_over_pairs.defvjp(_sum_forward, _sum_backward)
+
+
+def _zero_after(x: Array) -> Array:
+    """A zero that can only be known after ``x``.
+
+    For other zeros XLA on the CPU makes room at the beginning of a program.
+    """
+    x = x[:1].sum()
+    return ((x > 0) & (x < 0)).astype(x.dtype)

@@ -15,6 +15,7 @@ from jaxtyping import Array, Bool, Float
 from maskrcnn_jax.layers import Dense, full_precision
 from maskrcnn_jax.losses import LossTerm, smooth_l1, softmax_cross_entropy
 from maskrcnn_jax.ops import boxes as box_ops
+from maskrcnn_jax.ops.relu import relu
 from maskrcnn_jax.structures import GroundTruth, Samples
 
 _XAVIER = nn.initializers.variance_scaling(1.0, "fan_in", "uniform")
@@ -50,8 +51,8 @@ class BoxHead(nn.Module):
     ) -> tuple[Float[Array, "*n k1"], Float[Array, "*n r"]]:
         """Returns class logits, background last, and box deltas, both in full precision."""
         x = pooled.reshape(*pooled.shape[:-3], -1)
-        x = nn.relu(Dense(self.config.hidden, kernel_init=_XAVIER, name="fc1")(x))
-        x = nn.relu(Dense(self.config.hidden, kernel_init=_XAVIER, name="fc2")(x))
+        x = relu(Dense(self.config.hidden, kernel_init=_XAVIER, name="fc1")(x))
+        x = relu(Dense(self.config.hidden, kernel_init=_XAVIER, name="fc2")(x))
         x = full_precision(x)
         boxes_per_roi = self.num_classes + self.config.background_deltas
         boxes_per_roi = 1 if self.config.class_agnostic else boxes_per_roi

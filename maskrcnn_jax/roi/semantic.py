@@ -21,6 +21,7 @@ from jaxtyping import Array, Bool, Float, Int
 from maskrcnn_jax.errors import InputError
 from maskrcnn_jax.layers import Conv, full_precision
 from maskrcnn_jax.losses import LossTerm, softmax_cross_entropy
+from maskrcnn_jax.ops.relu import relu
 from maskrcnn_jax.ops.resize import resize_corners
 from maskrcnn_jax.roi.pooling import PoolingConfig, RoIAlignConfig, pool
 from maskrcnn_jax.roi.semantic_targets import AnySemanticTargetConfig, ObjectMasksConfig
@@ -72,7 +73,7 @@ class SemanticHead(nn.Module):
         num_outputs = self.config.target.num_outputs(self.num_classes)
 
         def conv(x: Array, size: int, name: str) -> Array:
-            return nn.relu(Conv(channels, size, kernel_init=_MSRA, name=name)(x))
+            return relu(Conv(channels, size, kernel_init=_MSRA, name=name)(x))
 
         laterals = (
             conv(resize_corners(maps, (height, width)), 1, f"lateral{level}")

@@ -6,6 +6,7 @@ import flax.linen as nn
 from jaxtyping import Array, Float
 
 from maskrcnn_jax.layers import Conv, full_precision
+from maskrcnn_jax.ops.relu import relu
 
 _NORMAL = nn.initializers.normal(0.01)
 
@@ -27,7 +28,7 @@ class RPNHead(nn.Module):
         conv = Conv(channels, 3, kernel_init=_NORMAL, name="conv")
         objectness = Conv(self.anchors_per_cell, 1, kernel_init=_NORMAL, name="objectness")
         deltas = Conv(4 * self.anchors_per_cell, 1, kernel_init=_NORMAL, name="deltas")
-        hidden = {level: full_precision(nn.relu(conv(x))) for level, x in features.items()}
+        hidden = {level: full_precision(relu(conv(x))) for level, x in features.items()}
         return (
             {level: objectness(x).reshape(x.shape[0], -1) for level, x in hidden.items()},
             {level: deltas(x).reshape(x.shape[0], -1, 4) for level, x in hidden.items()},

@@ -13,6 +13,7 @@ from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 from jaxtyping import Array
 
+from maskrcnn_jax.garbage import collector_paused
 from maskrcnn_jax.losses import LossTerm
 from maskrcnn_jax.structures import Batch, Detections
 from maskrcnn_jax.training.average import averaged_part, next_average
@@ -45,6 +46,7 @@ def make_train_step(
     """
     global_gradients = _make_global_gradients(model, mesh, seed=seed, micro_batches=micro_batches)
 
+    @collector_paused()  # this is what is traced
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         gradients, losses, statistics = global_gradients(
             state.params, state.constants, state.step, batch
@@ -174,7 +176,7 @@ def over_devices(
     """Jitted: each device has all variables, its images, and its part of what comes out."""
     return jax.jit(
         jax.shard_map(
-            function,
+            collector_paused()(function),
             mesh=mesh,
             in_specs=(P(), P(DATA_AXIS)),
             out_specs=P(DATA_AXIS),

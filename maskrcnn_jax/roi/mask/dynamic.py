@@ -18,6 +18,7 @@ from jaxtyping import Array, Bool, Float, Key
 from maskrcnn_jax.layers import Conv, full_precision
 from maskrcnn_jax.losses import dice
 from maskrcnn_jax.mask_features import MaskFeatures, MaskFeaturesConfig
+from maskrcnn_jax.ops.relu import relu
 from maskrcnn_jax.roi.mask.losses import MaskLosses, mask_loss
 from maskrcnn_jax.roi.mask.targets import MaskTargetConfig, mask_targets
 from maskrcnn_jax.roi.pooling import PoolingConfig, RoIAlignConfig, pool
@@ -100,7 +101,7 @@ class DynamicMaskHead(nn.Module):
         x = pool(features, boxes, valid, config=config.pooling)
         x = x.reshape(-1, *x.shape[2:])  # [b * s, o, o, c]
         for index in range(config.num_convs):
-            x = nn.relu(Conv(config.channels, 3, _MSRA, name=f"conv{index + 1}")(x))
+            x = relu(Conv(config.channels, 3, _MSRA, name=f"conv{index + 1}")(x))
         x = full_precision(x).mean((1, 2)).reshape(*valid.shape, -1)
         outputs = 1 + config.mask_features.outputs
         x = nn.Dense(outputs, kernel_init=nn.initializers.normal(0.01), name="kernel")(x)

@@ -16,6 +16,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 from maskrcnn_jax.layers import Conv, full_precision
 from maskrcnn_jax.norms import NormConfig
 from maskrcnn_jax.ops.conv import pixelwise
+from maskrcnn_jax.ops.relu import relu
 from maskrcnn_jax.roi.mask.losses import MaskLosses, positive_labels
 from maskrcnn_jax.roi.mask.pixel_losses import BinaryCrossEntropyConfig, PixelLossConfig
 from maskrcnn_jax.roi.mask.portions import in_portions
@@ -116,7 +117,7 @@ class MaskConvs(nn.Module):
             )(x)
             if config.norm is not None:
                 x = config.norm.build(f"norm{index + 1}")(x, valid)
-            x = nn.relu(x)
+            x = relu(x)
         return x
 
 
@@ -133,7 +134,7 @@ class MaskOutputs(nn.Module):
         config = self.config
         for index in range(config.num_upsamples):
             name = f"upsample{index + 1}" if index else "upsample"  # most have only one
-            x = nn.relu(Upsample(config.channels, name=name)(x))
+            x = relu(Upsample(config.channels, name=name)(x))
         num_masks = 1 if config.class_agnostic else self.num_classes + config.background_mask
         return MaskPredictor(num_masks, name="predictor")(full_precision(x), labels)
 

@@ -8,6 +8,7 @@ import flax.linen as nn
 from jaxtyping import Array, Bool, Float, Int
 
 from maskrcnn_jax.layers import Conv
+from maskrcnn_jax.ops.relu import relu
 from maskrcnn_jax.roi.mask.fcn import FCNMaskHeadConfig, MaskConvs, MaskOutputs
 
 
@@ -38,7 +39,7 @@ class HTCMaskHead(nn.Module):
         if before is not None:
             init = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
             flow = Conv(pooled.shape[-1], 1, kernel_init=init, name="flow")
-            pooled = pooled + nn.relu(flow(before))
+            pooled = pooled + relu(flow(before))
         return self.convs(pooled, valid)
 
     def logits(

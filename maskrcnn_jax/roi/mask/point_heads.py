@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from maskrcnn_jax.layers import Dense, full_precision
+from maskrcnn_jax.ops.relu import relu
 
 _MSRA = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
 _XAVIER = nn.initializers.variance_scaling(1.0, "fan_in", "uniform")
@@ -43,10 +44,10 @@ class CoarseHead(nn.Module):
         peers' weights.
         """
         config = self.config
-        x = nn.relu(Halve(config.channels, name="conv")(x))
+        x = relu(Halve(config.channels, name="conv")(x))
         x = x.reshape(x.shape[0], -1)
-        x = nn.relu(Dense(config.hidden, kernel_init=_XAVIER, name="fc1")(x))
-        x = full_precision(nn.relu(Dense(config.hidden, kernel_init=_XAVIER, name="fc2")(x)))
+        x = relu(Dense(config.hidden, kernel_init=_XAVIER, name="fc1")(x))
+        x = full_precision(relu(Dense(config.hidden, kernel_init=_XAVIER, name="fc2")(x)))
         num_outputs = self.num_classes * config.side**2
         logits = nn.Dense(num_outputs, kernel_init=_SMALL, name="predictor")(x)
         logits = logits.reshape(-1, self.num_classes, config.side, config.side)
@@ -92,6 +93,6 @@ class PointHead(nn.Module):
         for index in range(self.config.num_layers):
             x = jnp.concatenate([x, narrow], -1)
             layer = Dense(self.config.channels, kernel_init=_MSRA, name=f"fc{index + 1}")
-            x = nn.relu(layer(x))
+            x = relu(layer(x))
         x = jnp.concatenate([full_precision(x), coarse], -1)
         return nn.Dense(self.num_classes, kernel_init=_SMALL, name="predictor")(x)

@@ -18,6 +18,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from maskrcnn_jax.layers import Conv, Dense, full_precision
 from maskrcnn_jax.losses import squared_error
+from maskrcnn_jax.ops.relu import relu
 from maskrcnn_jax.roi.mask.fcn import FCNMaskHeadConfig
 from maskrcnn_jax.roi.mask.losses import MaskLosses
 from maskrcnn_jax.roi.mask.portions import in_portions
@@ -127,10 +128,10 @@ class MaskIoUHead(nn.Module):
         for index in range(_NUM_CONVS):
             stride = 2 if index == _NUM_CONVS - 1 else 1
             name = f"conv{index + 1}"
-            x = nn.relu(Conv(channels, 3, kernel_init=_MSRA, stride=stride, name=name)(x))
+            x = relu(Conv(channels, 3, kernel_init=_MSRA, stride=stride, name=name)(x))
         x = x.reshape(x.shape[0], -1)
-        x = nn.relu(Dense(hidden, kernel_init=_XAVIER, name="fc1")(x))
-        x = full_precision(nn.relu(Dense(hidden, kernel_init=_XAVIER, name="fc2")(x)))
+        x = relu(Dense(hidden, kernel_init=_XAVIER, name="fc1")(x))
+        x = full_precision(relu(Dense(hidden, kernel_init=_XAVIER, name="fc2")(x)))
         return nn.Dense(
             self.num_classes, kernel_init=nn.initializers.normal(0.01), name="predictor"
         )(x)

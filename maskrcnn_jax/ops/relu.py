@@ -1,0 +1,31 @@
+"""ReLU, written so that XLA on the CPU computes it once."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+
+@jax.custom_jvp
+def relu(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
+    """``jax.nn.relu``, whose gradient needs the output alone.
+
+    A maximum is so cheap for XLA on the CPU that it computes it anew, from what convolutions and
+    residual sums before it have left, in whatever needs it: the next convolution, the shortcut, the
+    gradients. All of that is read again and kept until then. A choice between two values it
+    computes once. GPU and TPU keep the maximum, which they join to convolutions.
+    """
+    return _relu(x)
+
+
+@relu.defjvp
+def _relu_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    (x,), (tangent,) = primals, tangents
+    y = relu(x)
+    return y, jax.lax.select(y > 0, tangent, jnp.zeros_like(tangent))
+
+
+@jax.jit  # traced once for each shape
+def _relu(x: Array) -> Array:
+    return jax.lax.platform_dependent(
+        x, cpu=lambda x: jnp.where(x <= 0, 0, x), default=lambda x: jnp.maximum(x, 0)
+    )
