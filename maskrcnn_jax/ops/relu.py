@@ -12,9 +12,9 @@ def relu(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
     A maximum is so cheap for XLA on the CPU that it computes it anew, from what convolutions and
     residual sums before it have left, in whatever needs it: the next convolution, the shortcut, the
     gradients. All of that is read again and kept until then. A choice between two values it
-    computes once. GPU and TPU keep the maximum, which they join to convolutions.
+    computes once. (What that costs: XLA on GPUs can join a maximum to a convolution with a bias.)
     """
-    return _relu(x)
+    return jax.lax.select(x <= 0, jnp.zeros_like(x), x)
 
 
 @relu.defjvp
@@ -22,10 +22,3 @@ def _relu_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Arr
     (x,), (tangent,) = primals, tangents
     y = relu(x)
     return y, jax.lax.select(y > 0, tangent, jnp.zeros_like(tangent))
-
-
-@jax.jit  # traced once for each shape
-def _relu(x: Array) -> Array:
-    return jax.lax.platform_dependent(
-        x, cpu=lambda x: jnp.where(x <= 0, 0, x), default=lambda x: jnp.maximum(x, 0)
-    )

@@ -179,12 +179,13 @@ class HTCRoIHead(nn.Module):
         )
 
     def _masks_of(self, maps: _Maps, detections: Detections) -> Detections:
+        stages = self.config.stages
+        if self.config.mask_stages == "last" and not self.is_initializing():
+            stages = stages[-1:]
         logits = self._mask_logits(
-            *(maps, detections.boxes, detections.valid, detections.labels),
-            stages=self.config.stages,
+            *(maps, detections.boxes, detections.valid, detections.labels), stages=stages
         )
-        found = [with_masks(detections, of_stage) for of_stage in logits]
-        return average_masks(found if self.config.mask_stages == "all" else found[-1:])
+        return average_masks([with_masks(detections, of_stage) for of_stage in logits])
 
     def _look(
         self, maps: _Maps, boxes: Float[Array, "b n 4"], valid: Bool[Array, "b n"], stage: Stage

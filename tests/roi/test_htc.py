@@ -235,6 +235,7 @@ def test_the_semantic_loss_equals_the_slow_loop():
 @functools.cache
 def found_and_features(seed):
     features, proposals, _ = random_inputs(seed)
+    variables()  # not while ``predict`` is traced
     return predict(features, proposals), features, proposals
 
 
@@ -260,18 +261,34 @@ def test_detections_equal_the_slow_loop():
         np.testing.assert_array_equal(found.labels[i], expected.labels)
 
 
+def slow_probabilities(found, features, i):
+    """Of both stages, for the classes of the detections in image i."""
+    logits = slow_masks(slow_image(i, features), np.asarray(found.boxes[i]), num_stages=2)
+    labels = np.asarray(found.labels[i])[:, None, None, None]
+    return [np.take_along_axis(1 / (1 + np.exp(-x)), labels, -1)[..., 0] for x in logits]
+
+
 def test_masks_equal_the_slow_loop():
     """Of the final boxes: the average of all stages, each of which sees the one before."""
     found, features, _ = found_and_features(7)
     for i in range(2):
-        logits = slow_masks(slow_image(i, features), np.asarray(found.boxes[i]), num_stages=2)
-        first, second = (1 / (1 + np.exp(-x)) for x in logits)
-        labels = np.asarray(found.labels[i])[:, None, None, None]
-        first, second = (np.take_along_axis(x, labels, -1)[..., 0] for x in (first, second))
+        first, second = slow_probabilities(found, features, i)
         valid = np.asarray(found.valid[i])
         assert valid.any()
         np.testing.assert_allclose(found.masks[i][valid], ((first + second) / 2)[valid], atol=1e-5)
         assert np.abs(first - second).max() > 0.01
+
+
+def test_masks_of_the_last_stage_need_no_outputs_of_others():
+    _, features, proposals = found_and_features(7)
+    given = jax.tree.map(lambda x: x, variables())
+    del given["params"]["mask_heads_0"]["upsample"], given["params"]["mask_heads_0"]["predictor"]
+    head: Any = dataclasses.replace(config_of(), mask_stages="last").build(K)
+    found = head.apply(given, features, proposals, SIZES, method="predict")
+    for i in range(2):
+        _, expected = slow_probabilities(found, features, i)
+        valid = np.asarray(found.valid[i])
+        np.testing.assert_allclose(found.masks[i][valid], expected[valid], atol=1e-5)
 
 
 # Gradients
