@@ -8,10 +8,10 @@ from collections.abc import Iterator
 @contextlib.contextmanager
 def collector_paused() -> Iterator[None]:
     """Also as a decorator. For objects of which few are garbage before all are made, as those of a
-    large file or of the trace of a program.
+    large file, or of a program that is traced.
 
-    The collector looks through all of them again and again while they are made, which takes longer
-    than reading the file that they come from, and a third of the time of tracing.
+    The collector looks through all of them again and again while they are made. That takes longer
+    than reading the file, and up to a fifth of the time of tracing.
     """
     was_enabled = gc.isenabled()
     gc.disable()

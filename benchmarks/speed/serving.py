@@ -19,7 +19,7 @@ Prepare = Callable[..., Callable[[], Any]]
 def serve(works: Mapping[str, Prepare]) -> None:
     """Answers ``{"work": name, "options": {...}}`` and then any number of ``{"times": n}``.
 
-    The answers are ``{"seconds": s}`` of the preparation, which ends with doing the work once, and
+    The answers are ``{"seconds": s}`` of preparing it and doing it once, which may compile it; and
     the seconds of each time, with the most memory that the process has had, in bytes.
     """
     answers, sys.stdout = sys.stdout, sys.stderr  # what libraries print is no answer
@@ -36,7 +36,7 @@ def serve(works: Mapping[str, Prepare]) -> None:
 
 
 def _give_back_freed_memory() -> None:
-    """To the system: what preparing has left to the allocator is no memory of the work."""
+    """What was freed in preparing, and the allocator still has, is no memory of the work."""
     gc.collect()
     if hasattr(libc := ctypes.CDLL(None), "malloc_trim"):  # glibc's
         libc.malloc_trim(0)

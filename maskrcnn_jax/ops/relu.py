@@ -1,4 +1,4 @@
-"""ReLU, written so that XLA on the CPU computes it once."""
+"""ReLU, written so that XLA on the CPU computes it once where gradients are wanted."""
 
 import jax
 import jax.numpy as jnp
@@ -7,18 +7,19 @@ from jaxtyping import Array, Float
 
 @jax.custom_jvp
 def relu(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
-    """``jax.nn.relu``, whose gradient needs the output alone.
+    """``jax.nn.relu``, of which gradients need the output alone.
 
-    A maximum is so cheap for XLA on the CPU that it computes it anew, from what convolutions and
-    residual sums before it have left, in whatever needs it: the next convolution, the shortcut, the
-    gradients. All of that is read again and kept until then. A choice between two values it
-    computes once. (What that costs: XLA on GPUs can join a maximum to a convolution with a bias.)
+    XLA on the CPU holds a maximum for so cheap that it computes it anew wherever it is needed: in
+    the next convolution, in the shortcut, in each of their gradients. It does so from what
+    convolutions and residual sums have left, all of which is kept until the last gradient. A choice
+    between two values is computed once, and takes the maximum's place where there are gradients.
     """
-    return jax.lax.select(x <= 0, jnp.zeros_like(x), x)
+    return jnp.maximum(x, 0)
 
 
 @relu.defjvp
 def _relu_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
     (x,), (tangent,) = primals, tangents
-    y = relu(x)
-    return y, jax.lax.select(y > 0, tangent, jnp.zeros_like(tangent))
+    zeros = jnp.zeros_like(x)
+    y = jax.lax.select(x <= 0, zeros, x)
+    return y, jax.lax.select(y > 0, tangent, zeros)

@@ -5,7 +5,6 @@ Shapes: n RoIs, o cells per side, s samples and t taps per cell and axis.
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Shaped
@@ -35,7 +34,7 @@ class Grid(NamedTuple):
     x: Taps
 
     def pair(self, ty, tx) -> tuple[Int[Array, "n o o"], Float[Array, "n o o 1"]]:
-        """Pixels and weights of one pair of taps: one for all RoIs (scalars) or one for each."""
+        """Pixels and weights of one pair of taps: one for all RoIs (ints) or one for each."""
         row = _pick(self.y.index, ty)[:, :, None] * self.maps.width[:, None, None]
         pixel = self.maps.offset[:, None, None] + row + _pick(self.x.index, tx)[:, None, :]
         weight = _pick(self.y.weight, ty)[:, :, None] * _pick(self.x.weight, tx)[:, None, :]
@@ -89,6 +88,6 @@ def _bilinear(position: Array, length: Array) -> tuple[Array, Array, Array]:
 
 
 def _pick(values: Shaped[Array, "n o t"], tap) -> Array:
-    if jnp.ndim(tap) == 0:
-        return jax.lax.dynamic_index_in_dim(values, tap, axis=-1, keepdims=False)
+    if isinstance(tap, int):
+        return values[..., tap]
     return jnp.take_along_axis(values, tap[:, None, None], axis=-1)[..., 0]

@@ -46,7 +46,7 @@ def make_train_step(
     """
     global_gradients = _make_global_gradients(model, mesh, seed=seed, micro_batches=micro_batches)
 
-    @collector_paused()  # this is what is traced
+    @collector_paused()  # which is while it is traced
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         gradients, losses, statistics = global_gradients(
             state.params, state.constants, state.step, batch
@@ -176,7 +176,7 @@ def over_devices(
     """Jitted: each device has all variables, its images, and its part of what comes out."""
     return jax.jit(
         jax.shard_map(
-            collector_paused()(function),
+            collector_paused()(function),  # while it is traced
             mesh=mesh,
             in_specs=(P(), P(DATA_AXIS)),
             out_specs=P(DATA_AXIS),

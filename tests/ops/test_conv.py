@@ -26,6 +26,7 @@ CASES = {
     "3x3 stride 2, even": Case((8, 6), (3, 3), (2, 2), SAME),
     "3x3 unpadded, strides differ": Case((8, 12), (3, 3), (2, 3)),
     "1x3, one-sided padding": Case((4, 5), (1, 3), pads=((0, 0), (2, 1))),
+    "5x3, more above than below": Case((7, 5), (5, 3), (2, 1), pads=((3, 1), (0, 2))),
     "3x3, more padding than pixels of it": Case((4, 5), (3, 3), pads=((4, 5), (3, 0))),
     "1x1": Case((5, 7), (1, 1)),
     "1x1 stride 2, odd": Case((7, 9), (1, 1), (2, 2)),
@@ -105,10 +106,27 @@ def test_gradients_inside_of_a_loop_are_those_outside():
 def test_the_kernel_gradient_may_be_summed_in_blocks(monkeypatch, block_bytes):
     """Of a row, of two (the last one is filled up) or five, of an image, and of both images."""
     monkeypatch.setattr(conv, "_BLOCK_BYTES", block_bytes)
-    for name in ("3x3", "3x3 stride 2, odd", "3x3 unpadded, strides differ"):
+    for name in (
+        "3x3",
+        "3x3 stride 2, odd",
+        "3x3 unpadded, strides differ",
+        "3x3, more padding than pixels of it",
+        "5x3, more above than below",
+    ):
         *_, found = with_gradients(ours, CASES[name])
         *_, expected = with_gradients(of_jax, CASES[name])
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12 * np.abs(expected).max())
+
+
+def test_the_kernel_gradient_copies_no_image():
+    x, kernel = jnp.ones((1, 1024, 128, 32)), jnp.ones((3, 3, 32, 32))
+
+    def gradient(x, kernel, y):
+        function = functools.partial(ours, x, case=CASES["3x3"])
+        return jax.vjp(function, kernel)[1](y)
+
+    program = jax.jit(gradient).lower(x, kernel, x).compile()
+    assert program.memory_analysis().temp_size_in_bytes < x.nbytes
 
 
 @pytest.mark.parametrize(

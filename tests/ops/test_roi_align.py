@@ -174,6 +174,20 @@ def test_the_gradient_of_the_mean_is_its_adjoint(samples_per_cell, half_pixel):
     np.testing.assert_allclose(jnp.vdot(pool(pixels), g), jnp.vdot(pixels, backward(g)[0]))
 
 
+def test_the_gradient_has_the_products_of_one_pair_at_a_time():
+    """Not those of all sixteen, which are ten times as large as what is allowed here."""
+    pixels, boxes = jnp.ones((16, 64)), jnp.ones((100, 4))
+    maps = Maps(*(jnp.full(100, x, jnp.int32) for x in (0, 4, 4)))
+
+    def gradient(pixels, boxes, pooled):
+        pool = functools.partial(mean, boxes=boxes, maps=maps, samples_per_cell=2)
+        return jax.vjp(pool, pixels)[1](pooled)
+
+    pooled = jnp.ones((100, OUTPUT_SIZE, OUTPUT_SIZE, 64))
+    program = jax.jit(gradient).lower(pixels, boxes, pooled).compile()
+    assert program.memory_analysis().temp_size_in_bytes < 2 * pooled.nbytes
+
+
 @pytest.mark.usefixtures("x64")
 def test_the_gradient_of_the_max():
     (pixels, boxes, maps), _ = inputs(random_maps(6), BOXES[:4])
