@@ -30,8 +30,8 @@ class Arguments:
     precision: Literal["float32", "bfloat16"] = "float32"
     # RoIs of an image in training.
     num_rois: int = 512
-    # Objects of an image in training. With fewer than a quarter of the RoIs, masks are left out whose
-    # operations still are in the table.
+    # Objects of an image in training. With few, masks are left out whose operations the table still
+    # counts.
     num_objects: int = 130
     # How many runs the times are means of.
     times: int = 3

@@ -22,6 +22,7 @@ import optax
 from jax.sharding import Mesh
 
 from maskrcnn_jax.maskrcnn import MaskRCNNConfig
+from maskrcnn_jax.roi.mask import portions
 from maskrcnn_jax.training.sharding import DATA_AXIS, place_state, replicate, shard_batch
 from maskrcnn_jax.training.state import create_state, initial_variables
 from maskrcnn_jax.training.step import make_predict_step, make_train_step
@@ -44,6 +45,8 @@ class Case:
     shard_state: bool = False
     x64: bool = True
     batch_norm: bool = False
+    # Places of an image that its mask head goes through at once.
+    places: int = 32
     predicts: bool = False
     # Images in a batch of predictions.
     batch_size: int = 8
@@ -181,6 +184,7 @@ def main() -> None:
     """Reads cases from the standard input, writes their outcomes to the standard output."""
     cases, found = [Case(**case) for case in json.load(sys.stdin)], []
     for case in cases:
+        portions._PLACES = case.places
         with jax.enable_x64(case.x64):
             found.append(predict(case) if case.predicts else train(case))
     sys.stdout.buffer.write(pickle.dumps(found))

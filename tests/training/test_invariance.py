@@ -6,7 +6,7 @@ import pytest
 from tests.training.invariance import Case, assert_close, outcomes
 
 WHOLE = Case()
-DIVIDED = Case(devices=8, shard_state=True)
+DIVIDED = Case(devices=8, shard_state=True, places=2)  # of 6, for 0 to 5 objects
 PREDICTED = Case(predicts=True, x64=False)
 PREDICTED_ALONE = Case(predicts=True, x64=False, devices=8)  # one image on each device
 
@@ -17,7 +17,7 @@ def found():
     return dict(zip(cases, outcomes(cases), strict=True))
 
 
-def test_devices_and_a_divided_state_change_nothing_but_rounding(found):
+def test_devices_portions_and_a_divided_state_change_nothing_but_rounding(found):
     """Random choices, clipping by the gradient's norm, momentum and average included."""
     assert_close(found[DIVIDED]["numbers"], found[WHOLE]["numbers"], tolerance=1e-12)
 
