@@ -175,7 +175,7 @@ def test_the_gradient_of_the_mean_is_its_adjoint(samples_per_cell, half_pixel):
 
 
 def test_the_gradient_has_the_products_of_one_pair_at_a_time():
-    """Not those of all sixteen, which are ten times as large as what is allowed here."""
+    """Not those of all sixteen."""
     pixels, boxes = jnp.ones((16, 64)), jnp.ones((100, 4))
     maps = Maps(*(jnp.full(100, x, jnp.int32) for x in (0, 4, 4)))
 
