@@ -107,8 +107,8 @@ def _start_and_size(boxes: Array, half_pixel: bool) -> tuple[Array, Array]:
 def _for_each_pair(grid: Grid, body: Callable[[Array, Array, Array], Array], init: Array) -> Array:
     """Chains ``value = body(pixel indices, weights, value)`` over all pairs of taps, in a loop.
 
-    Each RoI goes through its own pairs. If there may be many, the loop ends with the RoI that has
-    most of them.
+    Each RoI goes through its own pairs. Where these are few at most, the number of rounds is known
+    when compiling; otherwise the loop ends with the RoI that has most of them.
     """
     count = grid.y.count * grid.x.count
 
