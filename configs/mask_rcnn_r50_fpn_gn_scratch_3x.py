@@ -30,7 +30,7 @@ def mask_rcnn_r50_fpn_gn_scratch_3x() -> ExperimentConfig:
         mask_rcnn_r50_fpn_3x(),
         model=MaskRCNNConfig(
             num_classes=80,
-            backbone=ResNetConfig(norm=norm, frozen_stages=0, stride_in_1x1=False),
+            backbone=ResNetConfig(norm=norm, frozen_stages=0),
             neck=FPNConfig(norm=norm),
             roi=StandardRoIHeadConfig(mask=FCNMaskHeadConfig(norm=norm)),
         ),

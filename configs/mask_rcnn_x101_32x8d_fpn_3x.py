@@ -15,8 +15,8 @@ from maskrcnn_jax.experiment import ExperimentConfig
 
 
 def mask_rcnn_x101_32x8d_fpn_3x() -> ExperimentConfig:
-    """The R50 3x preset with a ResNeXt, whose stride sits in the 3x3 convolutions."""
+    """The R50 3x preset with a ResNeXt."""
     base = mask_rcnn_r50_fpn_3x()
-    backbone = ResNetConfig(depth=101, groups=32, width_per_group=8, stride_in_1x1=False)
+    backbone = ResNetConfig(depth=101, groups=32, width_per_group=8)
     model = dataclasses.replace(base.model, backbone=backbone)
     return dataclasses.replace(base, model=model)

@@ -10,6 +10,7 @@ docs/results.md).
 
 from pathlib import Path
 
+from maskrcnn_jax.backbones.resnet import ResNetConfig
 from maskrcnn_jax.data.config import InputConfig
 from maskrcnn_jax.data.datasets import CocoFormatConfig
 from maskrcnn_jax.experiment import ExperimentConfig, RunConfig
@@ -20,10 +21,11 @@ from maskrcnn_jax.training.optimizer import ScheduleConfig, SGDConfig
 
 
 def penn_fudan() -> ExperimentConfig:
-    """Small images and batches, 600 steps."""
+    """Small images and batches, 600 steps. The stride is where the weights named above have it."""
     return ExperimentConfig(
         model=MaskRCNNConfig(
             num_classes=1,
+            backbone=ResNetConfig(stride_in_1x1=True),
             roi=StandardRoIHeadConfig(sampling=RoISamplingConfig(num_samples=128)),
         ),
         data=CocoFormatConfig(root=Path("PENN_FUDAN"), train_split="train", eval_split="val"),

@@ -10,7 +10,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterable
-from typing import NoReturn, ParamSpec
+from typing import Any, NoReturn, ParamSpec
 
 import jax
 
@@ -26,6 +26,17 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     known = sorted(known)
     close = difflib.get_close_matches(name, known, n=1)
     return f" Did you mean {close[0]!r}?" if close else f" Known: {', '.join(known)}."
+
+
+def check_options(options: Any, **wanted: tuple[bool, str]) -> None:
+    """Raises InputError for the first option of a config that is not as ``wanted``.
+
+    What is wanted of an option is whether it is so, and what it must be in words.
+    """
+    for name, (is_so, words) in wanted.items():
+        if not is_so:
+            value = getattr(options, name)
+            raise InputError(f"{type(options).__name__}: {name} must be {words}, not {value!r}.")
 
 
 def exits_on_input_error(main: Callable[P, None]) -> Callable[P, None]:

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from maskrcnn_jax.errors import check_options
 from maskrcnn_jax.layers import full_precision
 
 
@@ -124,4 +125,7 @@ class GroupNorm(nn.Module):
 
     def __call__(self, x: Float[Array, "b *hw c"], valid: Array | None = None) -> Array:
         del valid
+        channels = x.shape[-1]
+        wanted = f"a divisor of {channels}, the channels"
+        check_options(self.config, groups=(channels % self.config.groups == 0, wanted))
         return self.norm(x).astype(x.dtype)

@@ -74,12 +74,8 @@ def test_garbage_in_empty_slots_changes_nothing():
 
 def test_garbage_beyond_the_real_pixels_changes_nothing():
     batch = tiny.random_batch(2, sizes=[(50, 90), (64, 70)])
-    rows, columns = np.mgrid[: tiny.HEIGHT, : tiny.WIDTH]
-    padding = np.stack([(rows >= h) | (columns >= w) for h, w in batch.sizes])
-    noise = np.random.default_rng(0).integers(0, 256, batch.images.shape).astype(np.uint8)
-    images = jnp.where(padding[..., None], noise, batch.images)
-    assert (images != batch.images).any()
-    spoilt = dataclasses.replace(batch, images=images)
+    spoilt = tiny.with_garbage_pixels(batch)
+    assert (spoilt.images != batch.images).any()
     assert_same(loss_and_gradients(batch), loss_and_gradients(spoilt))
     assert_same(tiny.predict(batch), tiny.predict(spoilt))
 

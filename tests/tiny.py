@@ -211,6 +211,14 @@ def image_keys(num_images: int, seed: int = 0):
     return jax.random.split(jax.random.key(seed), num_images)
 
 
+def with_garbage_pixels(batch: Batch, *, seed: int = 0) -> Batch:
+    """The same images, with noise in the padding."""
+    rows, columns = np.mgrid[:HEIGHT, :WIDTH]
+    padding = np.stack([(rows >= h) | (columns >= w) for h, w in batch.sizes])
+    noise = np.random.default_rng(seed).integers(0, 256, batch.images.shape).astype(np.uint8)
+    return dataclasses.replace(batch, images=jnp.where(padding[..., None], noise, batch.images))
+
+
 def with_garbage(truth: GroundTruth, *, seed: int = 0) -> GroundTruth:
     """The same objects; the slots that are not valid hold other objects, or plain nonsense."""
     rng = np.random.default_rng(seed)

@@ -36,16 +36,17 @@ class ResNetConfig:
 
     ``width`` is the number of channels of the stem. ResNeXt-101 32x8d has ``groups=32`` and
     ``width_per_group=8``. ``stride_in_1x1`` puts the stride of a bottleneck into its first
-    convolution (Caffe, Detectron2) instead of its 3x3 one (torchvision). ``frozen_stages`` counts
-    the stem and the following stages that are not trained. With ``remat`` only the input of each
-    block is kept for the backward pass, which computes the rest again: less memory, more time.
+    convolution (Caffe, Detectron2) instead of its 3x3 one (torchvision): where the weights have it,
+    for no array tells. ``frozen_stages`` counts the stem and the following stages that are not
+    trained. With ``remat`` only the input of each block is kept for the backward pass, which
+    computes the rest again: less memory, more time.
     """
 
     depth: Depth = 50
     width: int = 64
     groups: int = 1
     width_per_group: int = 64
-    stride_in_1x1: bool = True
+    stride_in_1x1: bool = False
     norm: NormConfig = field(default_factory=FrozenBatchNormConfig)
     frozen_stages: int = 2
     remat: bool = False

@@ -1,10 +1,13 @@
 """The standard models of the systems, by kind: what weights are taken for unless they say more."""
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeAlias
 
-from maskrcnn_jax.convert import detectron2, mmdetection, torchvision
+from maskrcnn_jax.backbones.resnet import ResNetConfig
+from maskrcnn_jax.convert import detectron2, imagenet, mmdetection, torchvision
 from maskrcnn_jax.detectors import AnyDetectorConfig
+from maskrcnn_jax.maskrcnn import MaskRCNNConfig
 from maskrcnn_jax.roi.cascade import CascadeRoIHeadConfig
 from maskrcnn_jax.roi.htc import HTCRoIHeadConfig
 from maskrcnn_jax.roi.mask import MaskScoringConfig, PointRendMaskHeadConfig
@@ -33,12 +36,20 @@ STANDARDS: Mapping[Kind, Mapping[str, Callable[..., Any]]] = {
     "solov2": {_MMDETECTION: mmdetection.solov2_model},
 }
 
+
+def _for_folded(*, num_classes: int = 80, backbone: ResNetConfig | None = None) -> MaskRCNNConfig:
+    """Folded norms come from Caffe, whose stride is in the first convolution of a block."""
+    backbone = dataclasses.replace(backbone or ResNetConfig(), stride_in_1x1=True)
+    return MaskRCNNConfig(num_classes=num_classes, backbone=backbone)
+
+
 # Models whose pixels and strides the weights of a backbone alone were made for, by their system.
 FOR_BACKBONES: Mapping[str, Callable[..., Any]] = {
     **STANDARDS["plain"],
     detectron2.CAFFE2_BACKBONE.system: detectron2.model,
     detectron2.BACKBONE.system: torchvision.model,
     torchvision.BACKBONE.system: torchvision.model,
+    imagenet.FOLDED_BACKBONE.system: _for_folded,
 }
 
 

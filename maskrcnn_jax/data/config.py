@@ -6,7 +6,7 @@ from maskrcnn_jax.data.colours import ColourJitterConfig
 from maskrcnn_jax.data.copy_paste import CopyPasteConfig
 from maskrcnn_jax.data.sizes import SIZE_MULTIPLE, Size
 from maskrcnn_jax.data.views import LargeScaleJitterConfig, RandomCropConfig
-from maskrcnn_jax.errors import InputError
+from maskrcnn_jax.errors import check_options
 from maskrcnn_jax.structures import UNKNOWN_LABEL
 
 
@@ -56,30 +56,28 @@ class InputConfig:
     def __post_init__(self) -> None:
         sides = [side for size in self.padded_sizes for side in size]
         pairs = f"pairs (height, width) of positive multiples of {SIZE_MULTIPLE}"
-        checks = {
-            "batch_size": (self.batch_size >= 1, "at least 1"),
-            "eval_batch_size": (self.eval_batch_size >= 1, "at least 1"),
-            "short_sides": (min(self.short_sides, default=0) >= 1, "one or more positive numbers"),
-            "eval_short_side": (self.eval_short_side >= 1, "at least 1"),
-            "long_side": (self.long_side >= 1, "at least 1"),
-            "padded_sizes": (
+        check_options(
+            self,
+            batch_size=(self.batch_size >= 1, "at least 1"),
+            eval_batch_size=(self.eval_batch_size >= 1, "at least 1"),
+            short_sides=(min(self.short_sides, default=0) >= 1, "one or more positive numbers"),
+            eval_short_side=(self.eval_short_side >= 1, "at least 1"),
+            long_side=(self.long_side >= 1, "at least 1"),
+            padded_sizes=(
                 min(sides, default=0) > 0 == sum(s % SIZE_MULTIPLE for s in sides),
                 pairs,
             ),
-            "flip_probability": (0 <= self.flip_probability <= 1, "between 0 and 1"),
-            "repeat_threshold": (0 <= self.repeat_threshold <= 1, "between 0 and 1"),
-            "mask_size": (self.mask_size >= 1, "at least 1"),
-            "semantic_labels": (
+            flip_probability=(0 <= self.flip_probability <= 1, "between 0 and 1"),
+            repeat_threshold=(0 <= self.repeat_threshold <= 1, "between 0 and 1"),
+            mask_size=(self.mask_size >= 1, "at least 1"),
+            semantic_labels=(
                 self.semantic_labels is None or 1 <= self.semantic_labels <= UNKNOWN_LABEL,
                 f"between 1 and {UNKNOWN_LABEL}",
             ),
-            "max_objects": (self.max_objects is None or self.max_objects >= 1, "at least 1"),
-            "num_workers": (self.num_workers >= 0, "at least 0"),
-            "num_threads": (self.num_threads >= 1, "at least 1"),
-        }
-        for name, (is_met, wanted) in checks.items():
-            if not is_met:
-                raise InputError(f"{name} must be {wanted}, not {getattr(self, name)!r}.")
+            max_objects=(self.max_objects is None or self.max_objects >= 1, "at least 1"),
+            num_workers=(self.num_workers >= 0, "at least 0"),
+            num_threads=(self.num_threads >= 1, "at least 1"),
+        )
 
     def training_padded_sizes(self) -> tuple[Size, ...]:
         """The sizes of training batches; evaluation has ``padded_sizes``."""

@@ -33,11 +33,12 @@ def soft_nms(
     """The ``num_outputs`` best boxes, with scores that better boxes have lowered.
 
     Ends with the first box below ``min_score``. Of equal scores the earlier entry is better. With
-    ``labels`` only boxes of one label lower each other's scores. Invalid boxes are never kept and
-    lower nothing.
+    ``labels`` only boxes of one label lower each other's scores. Invalid boxes, and those with a
+    score of NaN, are never kept and lower nothing.
     """
     num_outputs = min(num_outputs, boxes.shape[0])
     labels = jnp.zeros(boxes.shape[0], jnp.int32) if labels is None else labels
+    valid &= ~jnp.isnan(scores)
     boxes = jnp.where(valid[:, None], boxes, 0)
     nothing = Kept(
         indices=jnp.zeros(num_outputs, jnp.int32),

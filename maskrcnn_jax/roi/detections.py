@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from maskrcnn_jax.errors import check_options
 from maskrcnn_jax.ops import boxes as box_ops
 from maskrcnn_jax.roi.suppression import AnyNMSConfig, NMSConfig
 from maskrcnn_jax.structures import Detections
@@ -28,6 +29,9 @@ class DetectionConfig:
     max_detections: int = 100
     min_side: float = 0.0
     limit_shrinking: bool = False
+
+    def __post_init__(self):
+        check_options(self, max_detections=(self.max_detections >= 1, "at least 1"))
 
 
 def decode_boxes(

@@ -3,7 +3,7 @@
 Shapes: b images, n RoIs of an image, o pooled side, c channels.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal, TypeAlias
@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from maskrcnn_jax.errors import InputError, check_options
 from maskrcnn_jax.ops import boxes as box_ops
 from maskrcnn_jax.ops.roi_align import roi_align, roi_align_max
 from maskrcnn_jax.ops.roi_pool import roi_pool
@@ -21,6 +22,10 @@ from maskrcnn_jax.ops.sampling_grid import Maps
 # A RoI of this side (in pixels of the input) belongs to this level (FPN paper, eq. 1).
 CANONICAL_SIDE = 224
 CANONICAL_LEVEL = 4
+
+LEVELS = range(2, 7)  # of a pyramid
+# What levels must be that RoIs are pooled from.
+NEIGHBOURS = f"one or several without a gap, from {LEVELS[0]} to {LEVELS[-1]}"
 
 # (pixels, boxes, maps) -> [n, o, o, c], as in ``ops.roi_align``.
 PoolingFunction: TypeAlias = Callable[[Array, Array, Maps], Array]
@@ -42,8 +47,11 @@ class RoIAlignConfig:
     levels: tuple[int, ...] = (2, 3, 4, 5)
 
     def __post_init__(self):
+        _check(self)
+        samples = self.samples_per_cell
+        check_options(self, samples_per_cell=(samples is None or samples >= 1, "at least 1"))
         if self.reduction == "max" and self.samples_per_cell is None:
-            raise ValueError(
+            raise InputError(
                 "RoIAlignConfig(reduction='max') needs samples_per_cell, for example 2; "
                 "it is None (adaptive), which only the mean supports"
             )
@@ -68,12 +76,30 @@ class RoIPoolConfig:
     output_size: int
     levels: tuple[int, ...] = (2, 3, 4, 5)
 
+    def __post_init__(self):
+        _check(self)
+
     def build(self, *, longest_side: int) -> PoolingFunction:
         """For boxes up to ``longest_side``, in pixels of their maps."""
         return partial(roi_pool, output_size=self.output_size, longest_side=longest_side)
 
 
 PoolingConfig: TypeAlias = RoIAlignConfig | RoIPoolConfig
+
+
+def are_neighbours(levels: Sequence[int]) -> bool:
+    """Whether RoIs can be pooled from these: levels of the pyramid, without a gap."""
+    order = sorted(levels)
+    is_whole = bool(order) and order == list(range(order[0], order[-1] + 1))
+    return is_whole and set(order) <= set(LEVELS)
+
+
+def _check(config: PoolingConfig) -> None:
+    check_options(
+        config,
+        output_size=(config.output_size >= 1, "at least 1"),
+        levels=(are_neighbours(config.levels), NEIGHBOURS),
+    )
 
 
 def pool(

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key, PRNGKeyArray
 
+from maskrcnn_jax.errors import check_options
 from maskrcnn_jax.ops import boxes as box_ops
 from maskrcnn_jax.ops.matching import Matches, match
 from maskrcnn_jax.ops.subsampling import subsample
@@ -26,6 +27,14 @@ class RoISamplingConfig:
     num_samples: int = 512
     positive_fraction: float = 0.25
     positive_from: float = 0.5
+
+    def __post_init__(self):
+        check_options(
+            self,
+            num_samples=(self.num_samples >= 1, "at least 1"),
+            positive_fraction=(0 <= self.positive_fraction <= 1, "between 0 and 1"),
+            positive_from=(0 <= self.positive_from <= 1, "between 0 and 1"),
+        )
 
     @property
     def max_positives(self) -> int:

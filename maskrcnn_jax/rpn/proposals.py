@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Shaped
 
+from maskrcnn_jax.errors import check_options
 from maskrcnn_jax.ops import boxes as box_ops
 from maskrcnn_jax.ops.nms import nms
 from maskrcnn_jax.structures import Proposals
@@ -32,6 +33,14 @@ class ProposalConfig:
     iou_threshold: float = 0.7
     min_side: float = 0.0
     limit_shrinking: bool = False
+
+    def __post_init__(self):
+        check_options(
+            self,
+            before_nms=(self.before_nms >= 1, "at least 1"),
+            after_nms=(self.after_nms >= 1, "at least 1"),
+            iou_threshold=(0 <= self.iou_threshold <= 1, "between 0 and 1"),
+        )
 
 
 def propose(

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
+from maskrcnn_jax.errors import check_options
 from maskrcnn_jax.ops import boxes as box_ops
 from maskrcnn_jax.ops.matching import match
 from maskrcnn_jax.ops.subsampling import subsample
@@ -22,6 +23,13 @@ class AnchorSamplingConfig:
     positive_fraction: float = 0.5
     positive_from: float = 0.7
     negative_below: float = 0.3
+
+    def __post_init__(self):
+        check_options(
+            self,
+            num_samples=(self.num_samples >= 1, "at least 1"),
+            positive_fraction=(0 <= self.positive_fraction <= 1, "between 0 and 1"),
+        )
 
 
 class AnchorTargets(NamedTuple):

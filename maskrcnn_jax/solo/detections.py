@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from maskrcnn_jax.errors import check_options
 from maskrcnn_jax.mask_features import STRIDE
 from maskrcnn_jax.ops import boxes as box_ops
 from maskrcnn_jax.ops.matrix_nms import matrix_nms
@@ -33,6 +34,13 @@ class SOLODetectionConfig:
     sigma: float = 2.0
     min_score: float = 0.05
     max_detections: int = 100
+
+    def __post_init__(self):
+        check_options(
+            self,
+            max_candidates=(self.max_candidates >= 1, "at least 1"),
+            max_detections=(self.max_detections >= 1, "at least 1"),
+        )
 
 
 class _Candidates(NamedTuple):

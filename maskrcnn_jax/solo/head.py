@@ -12,6 +12,7 @@ import flax.linen as nn
 from jaxtyping import Array, Float
 
 from maskrcnn_jax.conv_block import ConvBlock
+from maskrcnn_jax.errors import check_options
 from maskrcnn_jax.layers import Conv, full_precision
 from maskrcnn_jax.norms import GroupNormConfig, NormConfig
 from maskrcnn_jax.ops.resize import resize, with_coordinates
@@ -32,6 +33,10 @@ class SOLOHeadConfig:
     num_convs: int = 4
     channels: int = 512
     norm: NormConfig = field(default_factory=GroupNormConfig)
+
+    def __post_init__(self):
+        wanted = f"{len(GRIDS)}, one for each level"
+        check_options(self, grids=(len(self.grids) == len(GRIDS), wanted))
 
     def build(self, num_classes: int, kernel_size: int) -> "SOLOHead":
         return SOLOHead(self, num_classes, kernel_size)

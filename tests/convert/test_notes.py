@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import configs
-from maskrcnn_jax.convert import detectron2, mmdetection, torchvision
+from maskrcnn_jax.convert import detectron2, imagenet, mmdetection, torchvision
 from maskrcnn_jax.convert.notes import export_notes, import_notes
 from maskrcnn_jax.convert.recognise import recognise_model
 from maskrcnn_jax.convert.weights import OURS, Weights, from_state_dict, from_variables
@@ -57,9 +57,13 @@ def test_notes_about_our_own_weights_compare_with_their_run(small_run):
 @pytest.mark.parametrize(
     ("naming", "expected"),
     [
-        (torchvision.BACKBONE, {"backbone.stride_in_1x1"}),
-        (detectron2.BACKBONE, {"backbone.stride_in_1x1"}),
-        (detectron2.CAFFE2_BACKBONE, {"pixels.order", "pixels.mean", "pixels.std"}),
+        (torchvision.BACKBONE, set()),
+        (detectron2.BACKBONE, set()),
+        (imagenet.FOLDED_BACKBONE, {"backbone.stride_in_1x1"}),
+        (
+            detectron2.CAFFE2_BACKBONE,
+            {"backbone.stride_in_1x1", "pixels.order", "pixels.mean", "pixels.std"},
+        ),
     ],
 )
 @pytest.mark.parametrize("preset", ["mask_rcnn_r50_fpn_1x", "solov2_r50_fpn_1x"])
@@ -84,5 +88,6 @@ def test_export_notes():
     assert export_notes(small_model(), OURS) == []
     notes = export_notes(mmdetection.cascade_model(), detectron2.NAMING)
     assert "roi.averaged" in options_of(notes)
-    notes = export_notes(configs.load("mask_rcnn_r50_fpn_1x").model, mmdetection.NAMING)
-    assert "backbone.stride_in_1x1" in options_of(notes)
+    ours = configs.load("mask_rcnn_r50_fpn_1x").model
+    assert "backbone.stride_in_1x1" in options_of(export_notes(ours, detectron2.NAMING))
+    assert "backbone.stride_in_1x1" not in options_of(export_notes(ours, mmdetection.NAMING))

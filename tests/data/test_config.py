@@ -32,7 +32,7 @@ from tests.data.samples import make_config
 )
 def test_a_wrong_value_is_named(change):
     (name,) = change
-    with pytest.raises(InputError, match=f"^{name} must be .*not "):
+    with pytest.raises(InputError, match=f"^InputConfig: {name} must be .*not "):
         make_config(**change)
 
 

@@ -81,6 +81,17 @@ def test_fewer_outputs_are_the_best():
     jax.tree.map(lambda a, b: np.testing.assert_array_equal(a, b[:4]), few, all_of_them)
 
 
+@pytest.mark.parametrize("decay", DECAYS)
+def test_a_score_that_is_nan_is_that_of_no_box(decay):
+    candidates = random_candidates(5)
+    is_nan = np.arange(NUM) % 3 == 0
+    without = candidates | {"valid": candidates["valid"] & ~is_nan}
+    with_nan = candidates | {"scores": np.where(is_nan, np.nan, candidates["scores"])}
+    found, expected = (soft_nms(**x, decay=decay) for x in (with_nan, without))
+    assert expected.valid.any()
+    jax.tree.map(np.testing.assert_array_equal, found, expected)
+
+
 def test_boxes_that_do_not_overlap_keep_their_scores():
     corners = 20.0 * np.arange(NUM, dtype=np.float32)[:, None]
     boxes = np.tile(corners, (1, 4)) + np.float32([0, 0, 9, 9])

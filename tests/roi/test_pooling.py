@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from maskrcnn_jax.errors import InputError
 from maskrcnn_jax.roi.pooling import RoIAlignConfig, RoIPoolConfig, assign_levels, pool
 
 HEIGHT, WIDTH = 256, 320
@@ -99,7 +100,7 @@ def test_invalid_rois_may_hold_anything(garbage, config):
 
 
 def test_the_maximum_needs_a_number_of_samples():
-    with pytest.raises(ValueError, match=r"samples_per_cell.*None \(adaptive\)"):
+    with pytest.raises(InputError, match=r"samples_per_cell.*None \(adaptive\)"):
         RoIAlignConfig(output_size=7, reduction="max")
 
 

@@ -56,7 +56,8 @@ def test_eight_images_are_learnt_by_heart(shared, tmp_path):
 
     run(
         *("train.py", "mask_rcnn_r50_fpn_1x", "--workdir", workdir, "--data.root", data),
-        *("--init.backbone", shared / "weights/resnet50_imagenet_folded.npz", *OPTIONS),
+        *("--init.backbone", shared / "weights/resnet50_imagenet_folded.npz"),
+        *("--model.backbone.stride-in-1x1", "True", *OPTIONS),
     )
     run("eval.py", "--workdir", workdir)
     metrics = json.loads((workdir / "eval/val2017/metrics.json").read_text())

@@ -22,13 +22,14 @@ import jax
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from maskrcnn_jax.conv_block import ConvBlock
+from maskrcnn_jax.errors import check_options
 from maskrcnn_jax.losses import LossTerm, smooth_dice
 from maskrcnn_jax.ops.morphology import inner_boundary
 from maskrcnn_jax.roi.mask.fcn import FCNMaskHeadConfig, MaskConvs, MaskOutputs, with_masks
 from maskrcnn_jax.roi.mask.losses import MaskLosses, mask_loss, positive_labels
 from maskrcnn_jax.roi.mask.portions import in_portions
-from maskrcnn_jax.roi.mask.targets import mask_targets
-from maskrcnn_jax.roi.pooling import PoolingConfig, pool
+from maskrcnn_jax.roi.mask.targets import MaskTargetConfig, mask_targets
+from maskrcnn_jax.roi.pooling import NEIGHBOURS, PoolingConfig, are_neighbours, pool
 from maskrcnn_jax.structures import Detections, Features, GroundTruth, Samples
 
 _MSRA = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
@@ -45,12 +46,23 @@ class BoundaryMaskHeadConfig:
     boundary_levels: tuple[int, ...] = (2,)
     num_boundary_convs: int = 2
 
+    def __post_init__(self):
+        check_options(
+            self,
+            boundary_levels=(are_neighbours(self.boundary_levels), NEIGHBOURS),
+            num_boundary_convs=(self.num_boundary_convs >= 0, "at least 0"),
+        )
+
     @property
     def boundary_pooling(self) -> PoolingConfig:
         pooling = self.fcn.pooling
         return dataclasses.replace(
             pooling, output_size=2 * pooling.output_size, levels=self.boundary_levels
         )
+
+    @property
+    def targets(self) -> MaskTargetConfig:
+        return self.fcn.targets
 
     @property
     def side(self) -> int:

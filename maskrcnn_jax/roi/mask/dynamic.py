@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Key
 
+from maskrcnn_jax.errors import check_options
 from maskrcnn_jax.layers import Conv, full_precision
 from maskrcnn_jax.losses import dice
 from maskrcnn_jax.mask_features import MaskFeatures, MaskFeaturesConfig
@@ -44,6 +45,13 @@ class DynamicMaskHeadConfig:
     )
     side: int = 28
     targets: MaskTargetConfig = field(default_factory=MaskTargetConfig)
+
+    def __post_init__(self):
+        check_options(
+            self,
+            num_convs=(self.num_convs >= 0, "at least 0"),
+            side=(self.side >= 1, "at least 1"),
+        )
 
     def build(self, num_classes: int) -> "DynamicMaskHead":
         del num_classes

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
+from maskrcnn_jax.errors import check_options
 from maskrcnn_jax.layers import Conv, full_precision
 from maskrcnn_jax.norms import NormConfig
 from maskrcnn_jax.ops.conv import pixelwise
@@ -45,6 +46,9 @@ class FCNMaskHeadConfig:
     background_mask: bool = False
     targets: MaskTargetConfig = field(default_factory=MaskTargetConfig)
     loss: PixelLossConfig = field(default_factory=BinaryCrossEntropyConfig)
+
+    def __post_init__(self):
+        check_options(self, num_convs=(self.num_convs >= 0, "at least 0"))
 
     @property
     def side(self) -> int:
@@ -122,15 +126,15 @@ class MaskConvs(nn.Module):
 
 
 class MaskOutputs(nn.Module):
-    """Mask logits in full precision: of every class, or of the classes that are asked for."""
+    """Mask logits of the classes that are asked for, in full precision."""
 
     config: FCNMaskHeadConfig
     num_classes: int
 
     @nn.compact
     def __call__(
-        self, x: Float[Array, "n o o c"], labels: Int[Array, " n"] | None = None
-    ) -> Float[Array, "n k k *q"]:
+        self, x: Float[Array, "n o o c"], labels: Int[Array, " n"]
+    ) -> Float[Array, "n k k"]:
         config = self.config
         for index in range(config.num_upsamples):
             name = f"upsample{index + 1}" if index else "upsample"  # most have only one
@@ -140,23 +144,21 @@ class MaskOutputs(nn.Module):
 
 
 class MaskPredictor(nn.Module):
-    """A product of each pixel's channels with the kernel of a class.
+    """A product of each pixel's channels with the kernel of the RoI's class.
 
-    Given ``labels``, for the class of each RoI alone: what ``select_class`` takes out of the masks
-    of every class, which are ``num_masks`` times as large.
+    The masks of every class, out of which ``select_class`` would take these, are ``num_masks``
+    times as large.
     """
 
     num_masks: int
 
     @nn.compact
     def __call__(
-        self, x: Float[Array, "n k k c"], labels: Int[Array, " n"] | None
-    ) -> Float[Array, "n k k *q"]:
+        self, x: Float[Array, "n k k c"], labels: Int[Array, " n"]
+    ) -> Float[Array, "n k k"]:
         init = nn.initializers.normal(0.001)
         kernel = self.param("kernel", init, (x.shape[-1], self.num_masks))
         bias = self.param("bias", nn.initializers.zeros, (self.num_masks,))
-        if labels is None:
-            return x @ kernel + bias
         is_class = (labels[:, None] == jnp.arange(self.num_masks)) | (self.num_masks == 1)
         exact = jax.lax.Precision.HIGHEST  # a product, because its gradient is one: no scatter
         own = jnp.matmul(is_class.astype(kernel.dtype), kernel.T, precision=exact)  # [n, c]

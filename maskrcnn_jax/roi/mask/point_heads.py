@@ -10,6 +10,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from maskrcnn_jax.errors import check_options
 from maskrcnn_jax.layers import Dense, full_precision
 from maskrcnn_jax.ops.relu import relu
 
@@ -25,6 +26,9 @@ class CoarseHeadConfig:
     side: int = 7
     channels: int = 256
     hidden: int = 1024
+
+    def __post_init__(self):
+        check_options(self, side=(self.side >= 1, "at least 1"))
 
     def build(self, num_classes: int) -> "CoarseHead":
         return CoarseHead(self, num_classes)
@@ -73,6 +77,9 @@ class Halve(nn.Module):
 class PointHeadConfig:
     num_layers: int = 3
     channels: int = 256
+
+    def __post_init__(self):
+        check_options(self, num_layers=(self.num_layers >= 0, "at least 0"))
 
     def build(self, num_classes: int) -> "PointHead":
         return PointHead(self, num_classes)

@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from maskrcnn_jax.errors import InputError
+from maskrcnn_jax.errors import check_options
 from maskrcnn_jax.losses import binary_cross_entropy
 from maskrcnn_jax.ops.point_sampling import (
     cell_centres,
@@ -38,6 +38,7 @@ from maskrcnn_jax.ops.sampling_grid import Maps
 from maskrcnn_jax.roi.mask.losses import MaskLosses, mask_loss, positive_labels, select_class
 from maskrcnn_jax.roi.mask.point_heads import CoarseHeadConfig, PointHeadConfig
 from maskrcnn_jax.roi.mask.targets import MaskTargetConfig, mask_targets, point_targets
+from maskrcnn_jax.roi.pooling import NEIGHBOURS, are_neighbours
 from maskrcnn_jax.structures import Detections, Features, GroundTruth, Samples
 
 
@@ -50,11 +51,12 @@ class PointSamplingConfig:
     importance: float = 0.75
 
     def __post_init__(self):
-        if self.oversampling < 1 or not 0 <= self.importance <= 1:
-            raise InputError(
-                f"roi.mask.sampling: oversampling {self.oversampling} must be at least 1, and "
-                f"importance {self.importance} within 0 and 1"
-            )
+        check_options(
+            self,
+            num_points=(self.num_points >= 1, "at least 1"),
+            oversampling=(self.oversampling >= 1, "at least 1"),
+            importance=(0 <= self.importance <= 1, "between 0 and 1"),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +71,13 @@ class SubdivisionConfig:
     steps: int = 5
     num_points: int = 784
     points_in_float32: bool = True
+
+    def __post_init__(self):
+        check_options(
+            self,
+            steps=(self.steps >= 0, "at least 0"),
+            num_points=(self.num_points >= 1, "at least 1"),
+        )
 
     def sides(self, coarse: int) -> tuple[int, ...]:
         """Sides of the grids of which points are predicted: of the first one, all."""
@@ -90,6 +99,9 @@ class PointRendMaskHeadConfig:
     sampling: PointSamplingConfig = field(default_factory=PointSamplingConfig)
     subdivision: SubdivisionConfig = field(default_factory=SubdivisionConfig)
     targets: MaskTargetConfig = field(default_factory=MaskTargetConfig)
+
+    def __post_init__(self):
+        check_options(self, level=(are_neighbours([self.level]), NEIGHBOURS))
 
     @property
     def side(self) -> int:

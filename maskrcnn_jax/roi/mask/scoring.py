@@ -9,6 +9,7 @@ k side of the mask, q classes.
 
 import dataclasses
 from dataclasses import dataclass, field
+from functools import partial
 
 import flax.linen as nn
 import jax
@@ -45,6 +46,14 @@ class MaskScoringConfig:
     channels: int = 256
     hidden: int = 1024
 
+    @property
+    def targets(self) -> MaskTargetConfig:
+        """What ``head`` learns, cut at one half as its masks are. One that says nothing learns
+        the usual targets.
+        """
+        learnt = getattr(self.head, "targets", MaskTargetConfig())
+        return dataclasses.replace(learnt, soft=False)
+
     def build(self, num_classes: int) -> "MaskScoringHead":
         return MaskScoringHead(self, num_classes)
 
@@ -75,7 +84,8 @@ class MaskScoringHead(nn.Module):
         losses = self.head.loss(features, positives, truth, keys)
         masks, valid = jax.nn.sigmoid(losses.logits), positives.valid
         predicted = self._predicted_iou(features, positives.boxes, valid, masks, positives.labels)
-        targets = jax.vmap(mask_iou_targets)(truth, positives, losses.logits)
+        judge = partial(mask_iou_targets, config=self.config.targets)
+        targets = jax.vmap(judge)(truth, positives, losses.logits)
         term = squared_error(predicted, targets, valid & (targets > 0)).weighted(_LOSS_WEIGHT)
         return MaskLosses(losses.terms | {"roi_mask_iou": term}, losses.logits)
 
@@ -154,7 +164,11 @@ def largest_in_cells(masks: Float[Array, "n k k"], side: int) -> Float[Array, "n
 
 
 def mask_iou_targets(
-    truth: GroundTruth, positives: Samples, logits: Float[Array, "s k k"]
+    truth: GroundTruth,
+    positives: Samples,
+    logits: Float[Array, "s k k"],
+    *,
+    config: MaskTargetConfig,
 ) -> Float[Array, " s"]:
     """IoU of each predicted mask, cut at one half, with the whole object, for one image.
 
@@ -164,7 +178,7 @@ def mask_iou_targets(
     samples. No gradient flows.
     """
     side = logits.shape[-1]
-    wanted = mask_targets(truth, positives, side=side, config=MaskTargetConfig()) > 0
+    wanted = mask_targets(truth, positives, side=side, config=config) > 0
     predicted = logits >= 0
     common, inside, area = (
         x.sum((-1, -2)).astype(logits.dtype) for x in (wanted & predicted, wanted, predicted)

@@ -87,8 +87,9 @@ def test_two_upsamplings_follow_each_other():
     """Every cell of the last resolution by itself: which pixel and which two patches it is from."""
     outputs = MaskOutputs(dataclasses.replace(CONFIG, num_upsamples=2), K)
     x = np.random.default_rng(3).normal(size=(2, 3, 3, 5)).astype(np.float32)
-    variables = tiny.variables_like(outputs.init, jax.random.key(0), x)
-    found = jax.jit(outputs.apply)(variables, x)
+    labels = np.array([2, 0])
+    variables = tiny.variables_like(outputs.init, jax.random.key(0), x, labels)
+    found = jax.jit(outputs.apply)(variables, x, labels)
     first, second, last = (
         {
             name: np.asarray(values, np.float64)
@@ -102,6 +103,7 @@ def test_two_upsamplings_follow_each_other():
         cell = cell @ first["kernel"][row // 2 % 2, column // 2 % 2] + first["bias"]
         cell = np.maximum(cell, 0) @ second["kernel"][row % 2, column % 2] + second["bias"]
         expected[n, row, column] = np.maximum(cell, 0) @ last["kernel"] + last["bias"]
+    expected = expected[np.arange(2), ..., labels]
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
@@ -113,7 +115,7 @@ def test_masks_of_the_classes_asked_for_are_those_among_all(class_agnostic):
     rng = np.random.default_rng(6)
     x = jnp.asarray(rng.normal(size=(5, 3, 3, 8)), jnp.float32)
     labels = jnp.array([2, 0, 1, 2, 7])
-    variables = tiny.variables_like(outputs.init, jax.random.key(0), x)
+    variables = tiny.variables_like(outputs.init, jax.random.key(0), x, labels)
     weight = rng.normal(size=(5, 6, 6))
 
     def of_asked(variables, x):
@@ -121,7 +123,9 @@ def test_masks_of_the_classes_asked_for_are_those_among_all(class_agnostic):
         return (masks * weight).sum(), masks
 
     def among_all(variables, x):
-        masks = select_class(outputs.apply(variables, x), labels)
+        upsample, predictor = (variables["params"][name] for name in ("upsample", "predictor"))
+        x = jax.nn.relu(Upsample(config.channels).apply({"params": upsample}, x))
+        masks = select_class(x @ predictor["kernel"] + predictor["bias"], labels)
         return (masks * weight).sum(), masks
 
     found, expected = (

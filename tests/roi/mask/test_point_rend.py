@@ -6,14 +6,11 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
 
-from maskrcnn_jax.errors import InputError
 from maskrcnn_jax.ops.point_sampling import draw_points
 from maskrcnn_jax.roi.cascade import CascadeRoIHeadConfig
 from maskrcnn_jax.roi.mask.point_rend import (
     PointRendMaskHeadConfig,
-    PointSamplingConfig,
     SubdivisionConfig,
 )
 from maskrcnn_jax.roi.mask.targets import mask_targets, point_targets
@@ -232,12 +229,6 @@ def test_doublings_that_would_leave_no_point_are_skipped():
     assert SubdivisionConfig(num_points=10).sides(7) == (7, 14, 28, 56, 112, 224)
     assert SubdivisionConfig(steps=1).sides(7) == (14,)
     assert PointRendMaskHeadConfig().side == 224
-
-
-@pytest.mark.parametrize("wrong", [{"oversampling": 0}, {"importance": 1.5}])
-def test_shares_of_points_that_cannot_be_drawn_are_refused(wrong):
-    with pytest.raises(InputError, match=r"roi\.mask\.sampling"):
-        PointSamplingConfig(**wrong)
 
 
 def test_it_is_the_mask_head_of_each_stage_of_a_cascade():

@@ -23,8 +23,12 @@ from tests import tiny
 from tests.roi.mask.test_fcn import detections_of, random_inputs
 
 K = tiny.NUM_CLASSES
+# With targets as torchvision has them, which the judge must know.
 FCN = FCNMaskHeadConfig(
-    pooling=RoIAlignConfig(output_size=4, samples_per_cell=1), num_convs=1, channels=8
+    pooling=RoIAlignConfig(output_size=4, samples_per_cell=1),
+    num_convs=1,
+    channels=8,
+    targets=MaskTargetConfig(soft=True, half_pixel=False),
 )
 CONFIG = MaskScoringConfig(head=FCN, pooling=FCN.pooling, channels=6, hidden=10)
 KEYS = tiny.image_keys(2)
@@ -83,8 +87,10 @@ def predict(features, detections):
 @jax.vmap
 def targets_of(truth, positives, logits):
     """The IoU of each mask, and from what it follows."""
-    wanted = mask_targets(truth, positives, side=logits.shape[-1], config=MaskTargetConfig())
-    return mask_iou_targets(truth, positives, logits), object_share(truth, positives), wanted > 0
+    config = MaskTargetConfig(half_pixel=False)
+    wanted = mask_targets(truth, positives, side=logits.shape[-1], config=config)
+    found = mask_iou_targets(truth, positives, logits, config=config)
+    return found, object_share(truth, positives), wanted > 0
 
 
 # Both verbs
