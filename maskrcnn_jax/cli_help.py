@@ -16,6 +16,7 @@ import tyro
 from maskrcnn_jax.errors import InputError, did_you_mean
 
 _MOST_COLUMNS = 100
+_MOST_ON_A_LINE = 6  # values of an option; between more, a line may be broken
 _UNBROKEN = "\N{NO-BREAK SPACE}"  # where a line is not to be broken
 _SPREAD = tyro.conf.arg(name="")  # of a field whose own fields take its place
 
@@ -86,11 +87,12 @@ def tyro_options(section: Section) -> dict[str, Any]:
     wrapper = dataclasses.make_dataclass(
         "Wrapper", [("section", named, field(default=section.arguments))]
     )
+    told = {wrapper, *map(type, _spread(section.arguments))}
     registry = tyro.constructors.ConstructorRegistry()
 
     @registry.struct_rule
     def without_fields(info: Any) -> tyro.constructors.StructConstructorSpec | None:
-        if not dataclasses.is_dataclass(info.type) or info.type in (kind, wrapper):
+        if not dataclasses.is_dataclass(info.type) or info.type in told:
             return None
         return tyro.constructors.StructConstructorSpec(lambda: info.default, fields=())
 
@@ -108,6 +110,7 @@ def table(section: Section) -> str:
             initial_indent=inner.name.ljust(indent),
             subsequent_indent=" " * indent,
             break_on_hyphens=False,
+            break_long_words=False,
         )
         for inner in inners
     )
@@ -125,7 +128,7 @@ def _entries(section: Section) -> Iterator[str]:
 def _as_typed(value: Any) -> str:
     values = value if isinstance(value, tuple) else (value,)
     texts = (_as_typed(x) if isinstance(x, tuple) else str(x) for x in values)
-    return _UNBROKEN.join(texts)
+    return (_UNBROKEN if len(values) <= _MOST_ON_A_LINE else " ").join(texts)
 
 
 def _fields(arguments: Any) -> Iterator[tuple[str, Any, Any]]:
@@ -138,6 +141,15 @@ def _fields(arguments: Any) -> Iterator[tuple[str, Any, Any]]:
             yield from _fields(value)
         elif tyro.conf.Positional not in marks:
             yield name.replace("_", "-"), hint, value
+
+
+def _spread(arguments: Any) -> Iterator[Any]:
+    """The arguments, and the dataclasses whose fields stand among theirs."""
+    yield arguments
+    hints = get_type_hints(type(arguments), include_extras=True)
+    for name, value in vars(arguments).items():
+        if _SPREAD in getattr(hints[name], "__metadata__", ()):
+            yield from _spread(value)
 
 
 def _choices(hint: Any) -> tuple[str, ...]:

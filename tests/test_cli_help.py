@@ -42,6 +42,9 @@ def told(arguments, *argv):
     return out.getvalue()
 
 
+SIDES = tuple(range(1000, 1020))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Inner:
     """What is inside."""
@@ -56,7 +59,14 @@ class Outer:
     inner: Inner = Inner()
     pairs: tuple[tuple[int, int], ...] = ((1, 2), (3, 4))
     is_on: bool = False
+    sides: tuple[int, ...] = SIDES
     missing: Inner | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spread:
+    # How high.
+    height: int = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +77,7 @@ class Small:
     choice: Literal["a"] | None = None
     section: Outer = Outer()
     steps: tuple[Inner, ...] = (Inner(), Inner(width=5))
-    spread: Annotated[Inner, tyro.conf.arg(name="")] = Inner()
+    spread: Annotated[Spread, tyro.conf.arg(name="")] = Spread()
 
 
 SMALL = Small(out=tyro.MISSING)
@@ -77,8 +87,9 @@ def test_the_first_screen_tells_about_the_script_and_names_the_rest():
     text = told(SMALL, "--help")
     assert "A lab note." in text
     assert "Where it goes. (required)" in text
+    assert "How high. (default: 4)" in text
     assert "How wide." not in text
-    assert "section  pairs=1 2 3 4  is-on=False  inner.*(2)" in text
+    assert "section  pairs=1 2 3 4  is-on=False  sides=1000 1001" in text
     assert re.search(r"^steps\.1  +width=5  kind=soft$", text, re.MULTILINE)
     assert told(SMALL, "--out", "o", "-h") == text
 
@@ -96,6 +107,13 @@ def test_a_section_is_told_in_the_same_way():
     assert "--steps.0.kind" in everything
 
 
+@pytest.mark.parametrize("columns", range(60, 101, 4))
+def test_no_number_is_cut_in_two(columns, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    numbers = set(re.findall(r"\d+", told(SMALL, "--help")))
+    assert set(map(str, SIDES)) <= numbers
+
+
 def test_a_misspelt_section_names_the_nearest():
     with pytest.raises(InputError, match=r"sektion: .* no such section\. Did you mean 'section'\?"):
         told(SMALL, "--help", "sektion")
@@ -107,10 +125,10 @@ def test_names_and_choices_for_completion():
         "--debug",
         "--out",
         "--choice a None",
-        "--width",
-        "--kind soft hard",
+        "--height",
         "--section.pairs",
         "--section.is-on True False",
+        "--section.sides",
         "--section.inner.width",
         "--section.inner.kind soft hard",
         "--steps.0.width",

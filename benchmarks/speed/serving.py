@@ -20,7 +20,8 @@ def serve(works: Mapping[str, Prepare]) -> None:
     """Answers ``{"work": name, "options": {...}}`` and then any number of ``{"times": n}``.
 
     The answers are ``{"seconds": s}`` of preparing it and doing it once, which may compile it; and
-    the seconds of each time, with the most memory that the process has had, in bytes.
+    the seconds of each time, with the most memory that the process, or one that it has started, has
+    had, in bytes.
     """
     answers, sys.stdout = sys.stdout, sys.stderr  # what libraries print is no answer
     request = json.loads(sys.stdin.readline())
@@ -31,8 +32,7 @@ def serve(works: Mapping[str, Prepare]) -> None:
     _answer(answers, {"seconds": time.perf_counter() - start})
     for line in sys.stdin:
         seconds = [_timed(run) for _ in range(json.loads(line)["times"])]
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        _answer(answers, {"seconds": seconds, "peak_memory": peak})
+        _answer(answers, {"seconds": seconds, "peak_memory": _peak_memory()})
 
 
 def _give_back_freed_memory() -> None:
@@ -40,6 +40,11 @@ def _give_back_freed_memory() -> None:
     gc.collect()
     if hasattr(libc := ctypes.CDLL(None), "malloc_trim"):  # glibc's
         libc.malloc_trim(0)
+
+
+def _peak_memory() -> int:
+    owners = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    return max(resource.getrusage(owner).ru_maxrss for owner in owners) * 1024
 
 
 def _timed(run: Callable[[], Any]) -> float:

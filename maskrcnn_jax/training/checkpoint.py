@@ -28,8 +28,8 @@ from maskrcnn_jax.training.distributed import is_first_process
 from maskrcnn_jax.training.quiet_orbax import quiet_orbax
 from maskrcnn_jax.training.state import TrainState, Tree, initial_variables, merge, split
 
-# What a run cannot change once it has begun, and what of it does not touch training, or only its
-# rounding.
+# What a run cannot change once it has begun; what of it does not touch training, or only its
+# rounding; and what of that does, for later stages are trained on boxes that are refined with it.
 _FIXED = ("model", "data", "input", "optimizer.ema_decay", "run.seed")
 _FREE = (
     *("data.root", "data.cache_dir", "input.num_workers", "input.num_threads"),
@@ -38,6 +38,7 @@ _FREE = (
     *("model.roi.averaged", "model.roi.mask_stages", "model.roi.mask.subdivision"),
     *("model.precision", "model.backbone.remat"),
 )
+_FIXED_ALL_THE_SAME = ("model.roi.detections.limit_shrinking",)
 
 _NONE = -1  # in place of a step
 
@@ -252,7 +253,7 @@ def check_same_run(before: Run, now: Run, workdir: Path) -> Sequence[str]:
         )
     changed = differences(to_json(before.config), to_json(now.config))
     for option, old, new in changed:
-        if _is_part(option, _FIXED) and not _is_part(option, _FREE):
+        if _is_fixed(option):
             raise InputError(
                 f"{workdir} holds a run with --{option} {old}, not {new}. "
                 "Give another --workdir, or the option as it was."
@@ -271,6 +272,13 @@ def _fields(state: TrainState) -> dict[str, Any]:
     """
     fields = {name: value for name, value in vars(state).items() if name != "finite"}
     return {name: value for name, value in fields.items() if value is not None}
+
+
+def _is_fixed(option: str) -> bool:
+    if _is_part(option, _FIXED_ALL_THE_SAME):
+        return True
+    unwrapped = option.replace("model.roi.mask.head.", "model.roi.mask.")  # of judged masks
+    return _is_part(option, _FIXED) and not _is_part(unwrapped, _FREE)
 
 
 def _is_part(option: str, sections: Sequence[str]) -> bool:

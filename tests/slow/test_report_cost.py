@@ -1,4 +1,4 @@
-"""The page of an evaluation of COCO's size costs little beside the evaluation itself."""
+"""The page of an evaluation of COCO's size is written in seconds."""
 
 import time
 
@@ -59,7 +59,7 @@ def image(rng, image_id):
 
 
 @pytest.mark.parametrize("iou_type", ["bbox", "segm"])
-def test_statistics_and_page_take_a_small_part_of_the_time(tmp_path, iou_type):
+def test_statistics_and_page_take_seconds(tmp_path, iou_type):
     rng = np.random.default_rng(0)
     ids = range(1, NUM_IMAGES + 1)
     objects, results = [], []
@@ -81,4 +81,4 @@ def test_statistics_and_page_take_a_small_part_of_the_time(tmp_path, iou_type):
     print(
         f"\n{iou_type}: evaluation {middle - start:.1f} s, page {end - middle:.1f} s, {size:.1f} MB"
     )
-    assert end - middle < (middle - start) / 4
+    assert end - middle < 10

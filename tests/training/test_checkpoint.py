@@ -13,6 +13,7 @@ from maskrcnn_jax.data.datasets import ShapesConfig
 from maskrcnn_jax.data.records import Category
 from maskrcnn_jax.errors import InputError
 from maskrcnn_jax.experiment import ExperimentConfig
+from maskrcnn_jax.roi.mask import MaskScoringConfig
 from maskrcnn_jax.training import checksums
 from maskrcnn_jax.training.checkpoint import Checkpoints, Run, check_same_run, load_trained
 from maskrcnn_jax.training.optimizer import ScheduleConfig, SGDConfig
@@ -145,6 +146,8 @@ def test_a_directory_without_a_checkpoint_is_refused(tmp_path):
     [
         ("model.backbone.depth", 34, r"--model\.backbone\.depth 18, not 34"),
         ("model.roi.mask", None, r"--model\.roi\.mask"),
+        # Later stages are trained on boxes that are refined with it.
+        ("model.roi.detections.limit_shrinking", True, r"limit_shrinking False, not True"),
         ("data.num_train", 6, r"--data\.num_train 5, not 6"),
         ("input.batch_size", 4, r"--input\.batch_size 2, not 4"),
         ("optimizer.ema_decay", 0.99, r"--optimizer\.ema_decay None, not 0\.99"),
@@ -325,6 +328,14 @@ def replaced(config, path, value):
 def test_what_does_not_touch_the_training_so_far_may_change(path, value, line, tmp_path):
     [told] = check_same_run(run_of(CONFIG), run_of(replaced(CONFIG, path, value)), tmp_path)
     assert told.startswith(line)
+
+
+def test_judged_masks_may_be_subdivided_otherwise(tmp_path):
+    mask = MaskScoringConfig(head=tiny.point_rend(), channels=8, hidden=16)
+    before = replaced(CONFIG, "model.roi.mask", mask)
+    after = replaced(before, "model.roi.mask.head.subdivision.steps", 3)
+    [told] = check_same_run(run_of(before), run_of(after), tmp_path)
+    assert "subdivision.steps" in told
 
 
 def test_the_same_config_is_the_same_run(tmp_path):
