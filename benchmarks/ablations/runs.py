@@ -11,7 +11,7 @@ from benchmarks.ablations.cases import Case
 from maskrcnn_jax.errors import InputError
 from maskrcnn_jax.experiment import ExperimentConfig
 from maskrcnn_jax.files import write_json
-from maskrcnn_jax.serialization import to_json
+from maskrcnn_jax.serialization import differences, to_json
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -30,12 +30,15 @@ METRICS = {
 def measure(case: Case, workdir: Path, *, seed: int, epochs: float, data: Path) -> Metrics:
     """The numbers of a run; what an earlier call has finished is not done again.
 
-    ``data`` is the folder where the data set is stored. Raises InputError if a script fails.
+    ``data`` is the folder where the data set is stored. Raises InputError if a script fails, or if
+    what is there is from a run of another config.
     """
-    numbers = workdir / "eval/val/metrics.json"
+    numbers, config = workdir / "eval/val/metrics.json", workdir / "config.json"
+    wanted = to_json(_shortened(case, seed=seed, epochs=epochs, data=data))
+    if config.exists():
+        _check_same(json.loads(config.read_text()), wanted, config)
     if not numbers.exists():
-        config = workdir / "config.json"
-        write_json(config, to_json(_shortened(case, seed=seed, epochs=epochs, data=data)), indent=1)
+        write_json(config, wanted, indent=1)
         _run("train.py", str(config), "--workdir", str(workdir))
         _run("eval.py", "--workdir", str(workdir))
     return read_metrics(numbers)
@@ -46,6 +49,16 @@ def read_metrics(path: Path) -> Metrics:
     content = json.loads(path.read_text())
     found = {name: content.get(kind, {}).get(key) for name, (kind, key) in METRICS.items()}
     return {name: value for name, value in found.items() if value is not None}
+
+
+def _check_same(before: Any, wanted: Any, where: Path) -> None:
+    """Where the data are stored may change."""
+    for option, old, new in differences(before, wanted):
+        if option != "data.cache_dir":
+            raise InputError(
+                f"{where}: this run was made with {option} {old}, not {new}; "
+                "give another --workdir, or remove its folder"
+            )
 
 
 def _shortened(case: Case, *, seed: int, epochs: float, data: Path) -> ExperimentConfig:

@@ -62,6 +62,9 @@ def test_a_finished_run_is_not_done_again_and_another_is_shortened(tmp_path, mon
     config = configs.load(calls[0][1])
     assert config.model == case.config.model
     assert config.run.seed == 4
+    with pytest.raises(InputError, match=r"config.json.* optimizer.schedule.epochs 1.6, not 3.2;"):
+        runs.measure(case, tmp_path, seed=4, epochs=3.2, data=tmp_path / "data")
+    assert runs.measure(case, tmp_path, seed=4, epochs=1.6, data=tmp_path / "moved") == found
     schedule = config.optimizer.schedule
     assert (schedule.epochs, schedule.decay_at, schedule.warmup_steps) == (1.6, (1.25,), 50)
 
