@@ -6,7 +6,7 @@
 # make bench   how long things take (runs/speed.json); make bench-peers: beside torchvision
 # make walkthrough  a walk through the detector of the demo, with pictures: docs/walkthrough.md
 # make docs    the API reference, in build/docs
-# make parity  the numbers of torchvision, which it installs (6 GB, 2 minutes), and of the goldens
+# make parity  the numbers of torchvision, which it installs (5.4 GB, 2 minutes), and of the goldens
 PYTHON ?= python3
 BIN := .venv/bin
 
@@ -54,7 +54,7 @@ GOLDEN_CHECKS := \
   mmdet_point_rend_r50_caffe_fpn_1x:mmdetection_point_rend_r50_caffe_fpn_1x
 
 # Against Detectron2's and MMDetection's goldens, where they are, and against torchvision itself:
-# 8 to 14 minutes on two cores.
+# about ten minutes on two cores.
 parity: .venv/installed-test .venv-peers/installed
 	@test ! -d $(GOLDENS) || for check in $(GOLDEN_CHECKS); do \
 	  echo; echo "$${check%:*}"; \

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Correctness, speed beside torchvision, and a short training, on a machine with a GPU: 9 minutes.
+# Correctness, speed beside torchvision, and a short training, on a machine with a GPU. Meant to
+# take about ten minutes; not yet tried on a GPU.
 #
 #   benchmarks/gpu.sh            a Python with this project's requirements, jax for CUDA and torch
 #   benchmarks/gpu.sh --small    the same on a CPU, with small images: whether it runs to its end

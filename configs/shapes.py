@@ -3,7 +3,7 @@
     python train.py shapes --workdir runs/shapes
 
 Hardware: a laptop; on 2 cores of an AMD EPYC about 5 minutes. Expected on the 200 held-out images:
-mask AP .54, mask AP50 .82 (one run, 2026-11-25; see docs/results.md).
+mask AP .53, mask AP50 .81 (one run, 2026-11-26; see docs/results.md).
 """
 
 from maskrcnn_jax.backbones.resnet import ResNetConfig

@@ -17,7 +17,7 @@ image and folder for the pictures.
 # `predict`.
 #
 # `make walkthrough` runs all this and writes this page. What is printed and drawn here is from a
-# detector trained on 2 CPU cores on 2026-11-25.
+# detector trained on 2 CPU cores on 2026-11-26.
 
 # %%
 import functools
