@@ -4,8 +4,8 @@
         --init.backbone resnet50-0676ba61.pth
 
 Hardware: written for 8 GPUs or a TPU slice of 8 chips, 2 images on each. Not yet trained to its end
-by this project, so no time and no result are given here. Weights of the plain model fit:
-``eval.py --init.checkpoint FILE --preset mask_rcnn_r50_fpn_soft_nms_1x``.
+by this project, so no time and no result are given here. What `mask_rcnn_r50_fpn_1x` has
+trained fits: ``eval.py --init.checkpoint RUN --preset mask_rcnn_r50_fpn_soft_nms_1x``.
 """
 
 import dataclasses
