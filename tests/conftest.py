@@ -48,6 +48,14 @@ def shared() -> Path:
 
 
 @pytest.fixture
+def small_portions(monkeypatch):
+    """Mask heads divide even the few RoIs of tiny detectors, as they do those of every preset."""
+    from maskrcnn_jax.roi.mask import portions
+
+    monkeypatch.setattr(portions, "_PLACES", 4)
+
+
+@pytest.fixture
 def x64():
     """Double precision for one test."""
     with jax.enable_x64(True):

@@ -19,7 +19,6 @@ from maskrcnn_jax.roi.mask import (
     BoundaryMaskHeadConfig,
     DynamicMaskHeadConfig,
     MaskScoringConfig,
-    portions,
 )
 from maskrcnn_jax.roi.mask.pixel_losses import GeneralisedCrossEntropyConfig, SoftMaskLossConfig
 from maskrcnn_jax.roi.pooling import RoIPoolConfig
@@ -32,6 +31,8 @@ from maskrcnn_jax.training.step import make_predict_step, make_train_step
 from tests import tiny
 from tests.solo.models import tiny_solov2
 from tests.training.test_checkpoint import CONFIG as EXPERIMENT
+
+pytestmark = pytest.mark.usefixtures("small_portions")
 
 MESHES = {1: Mesh(np.asarray(jax.devices()[:1]), (DATA_AXIS,)), 2: data_mesh()}
 OPTIMIZER = optax.chain(optax.clip_by_global_norm(2.0), optax.sgd(0.02, momentum=0.9))
@@ -66,13 +67,6 @@ SOFT_NMS = dataclasses.replace(
 JUDGED_POINT_REND = MaskScoringConfig(head=tiny.point_rend(), channels=8, hidden=16)
 DYNAMIC = DynamicMaskHeadConfig(num_convs=1, channels=16)
 ONE_BOX = dataclasses.replace(plain().roi.box, class_agnostic=True)
-
-
-@pytest.fixture(autouse=True)
-def small_portions(monkeypatch):
-    """So that the mask heads divide the few RoIs that there are, as they do in every preset."""
-    monkeypatch.setattr(portions, "_PLACES", 4)
-
 
 VARIANTS = {
     "RoIPool, Soft-NMS": plain(

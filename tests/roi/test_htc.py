@@ -14,7 +14,6 @@ from maskrcnn_jax.convert import mmdetection
 from maskrcnn_jax.errors import InputError
 from maskrcnn_jax.roi.detections import detect
 from maskrcnn_jax.roi.htc import HTCRoIHeadConfig
-from maskrcnn_jax.roi.mask import portions
 from maskrcnn_jax.roi.mask.targets import mask_targets
 from maskrcnn_jax.roi.pooling import RoIAlignConfig
 from maskrcnn_jax.roi.semantic import SemanticHeadConfig
@@ -34,13 +33,9 @@ from tests.roi.slow_stages import (
     with_garbage,
 )
 
+pytestmark = pytest.mark.usefixtures("small_portions")
+
 NAMES = {f"roi_{part}_{stage}" for part in ("class", "box", "mask") for stage in range(2)}
-
-
-@pytest.fixture(autouse=True)
-def _small_portions(monkeypatch):
-    """So that the mask heads divide the few RoIs that there are."""
-    monkeypatch.setattr(portions, "_PLACES", 4)
 
 
 @functools.cache

@@ -1,5 +1,5 @@
 """Every kind of detector, exported, finds what predict.py finds, to the last bit, as compiled
-outside of tests: about ten minutes.
+outside of tests: about fifteen minutes.
 """
 
 import dataclasses
@@ -9,37 +9,23 @@ import jax.export
 import numpy as np
 import pytest
 
-from maskrcnn_jax.convert import detectron2
 from maskrcnn_jax.data import rle
 from maskrcnn_jax.exporting.program import detection_program, export_program, flat_weights
-from maskrcnn_jax.roi.mask.scoring import MaskScoringConfig
 from tests import tiny
 from tests.exporting import tiny_export
 from tests.exporting.tiny_export import INPUT, images
-from tests.solo.models import tiny_solov2
+from tests.test_variants import VARIANTS
+
+pytestmark = pytest.mark.usefixtures("small_portions")
 
 OPTIMISED = {"xla_backend_optimization_level": 3}
 BASE = tiny.tiny_config()
-
-
-def with_head(head):
-    return dataclasses.replace(BASE, roi=dataclasses.replace(BASE.roi, mask=head))
-
-
-FCN = BASE.roi.mask
 MODELS = {
     "Mask R-CNN": BASE,
     "masks in whole pixels": dataclasses.replace(BASE, paste="whole_pixels"),
     "bfloat16": dataclasses.replace(BASE, precision="bfloat16"),
     "Faster R-CNN": tiny.without_masks(BASE),
-    "PointRend": with_head(tiny.point_rend()),
-    "Mask Scoring": with_head(
-        MaskScoringConfig(head=FCN, pooling=FCN.pooling, channels=6, hidden=10)
-    ),
-    "Cascade": tiny.as_cascade(BASE, detectron2),
-    "HTC": tiny.as_htc(BASE),
-    "SOLOv2": tiny_solov2(),
-}
+} | VARIANTS
 
 
 @pytest.mark.parametrize("size", [(48, 61), (150, 100)], ids=["enlarged", "shrunk"])

@@ -4,9 +4,9 @@ import jax
 import numpy as np
 import pytest
 
-from tests.test_variants import BATCH, VARIANTS, small_portions, train
+from tests.test_variants import BATCH, VARIANTS, train
 
-__all__ = ["small_portions"]  # for all tests of this file
+pytestmark = pytest.mark.usefixtures("small_portions")
 
 
 @pytest.mark.parametrize("name", VARIANTS)

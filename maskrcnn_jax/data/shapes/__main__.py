@@ -19,6 +19,7 @@ from maskrcnn_jax.errors import exits_on_input_error
 class Arguments:
     # Images go to OUT/val, annotations to OUT/annotations.
     out: Path
+    # How many are drawn.
     num_images: int = 200
 
 
