@@ -1,8 +1,8 @@
 """Evaluates a run, weights of another system, or existing results, by the COCO metrics.
 
-python eval.py --workdir DIR [--split NAME]
-python eval.py --init.checkpoint WEIGHTS [--preset NAME] --data.root COCO
-python eval.py --results RESULTS.json --annotations GROUND_TRUTH.json
+    python eval.py --workdir DIR [--split NAME]
+    python eval.py --init.checkpoint WEIGHTS [--preset NAME] --data.root COCO
+    python eval.py --results RESULTS.json --annotations GROUND_TRUTH.json
 
 With --report DIR each of them also writes a page to look at, DIR/index.html.
 """

@@ -1,7 +1,7 @@
 """Writes a trained detector into one file that runs with JAX alone.
 
-python export.py --workdir DIR --sizes HEIGHT WIDTH [HEIGHT WIDTH ...] --out FILE
-python export.py --init.checkpoint WEIGHTS [--preset NAME] --sizes ... --out FILE
+    python export.py --workdir DIR --sizes HEIGHT WIDTH [HEIGHT WIDTH ...] --out FILE
+    python export.py --init.checkpoint WEIGHTS [--preset NAME] --sizes ... --out FILE
 
 The file takes images of these sizes and gives what predict.py finds in them: docs/export.md. One
 whose name ends in .onnx is an ONNX model, for one size and a fixed number of images.

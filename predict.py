@@ -1,9 +1,9 @@
 """Finds objects in images and videos, with a trained detector.
 
-python predict.py --workdir DIR IMAGE_OR_FOLDER ... --out DIR
-python predict.py --workdir DIR VIDEO ... --out DIR
-python predict.py --workdir DIR --camera 0 --out DIR
-python predict.py --init.checkpoint WEIGHTS [--preset NAME] (any of these)
+    python predict.py --workdir DIR IMAGE_OR_FOLDER ... --out DIR
+    python predict.py --workdir DIR VIDEO ... --out DIR
+    python predict.py --workdir DIR --camera 0 --out DIR
+    python predict.py --init.checkpoint WEIGHTS [--preset NAME] (any of these)
 
 Writes a picture for each image, and all detections as COCO results to ``results.json``. A command
 that was stopped goes on after the last finished image when it is given again; one that has come to

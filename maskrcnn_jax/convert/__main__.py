@@ -1,7 +1,7 @@
 """Converts weights between this program and Detectron2, torchvision and MMDetection.
 
-python -m maskrcnn_jax.convert SOURCE --to detectron2 --out model_final.pkl
-python -m maskrcnn_jax.convert SOURCE --to jax --out WORKDIR
+    python -m maskrcnn_jax.convert SOURCE --to detectron2 --out model_final.pkl
+    python -m maskrcnn_jax.convert SOURCE --to jax --out WORKDIR
 
 SOURCE is a file of any of these systems (.pth, .pkl, .safetensors, .npz, recognised by content) or
 a work directory of train.py. ``--to jax`` writes a work directory, for eval.py and predict.py;

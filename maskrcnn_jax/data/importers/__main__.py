@@ -1,10 +1,10 @@
 """Writes what annotation tools export, or images of numbers, as a data set in COCO layout.
 
-python -m maskrcnn_jax.data.importers labelme FOLDER --out MYDATA --val-share 0.2
-python -m maskrcnn_jax.data.importers via EXPORT.json --out MYDATA --val-share 0.2
-python -m maskrcnn_jax.data.importers cvat annotations.xml --out MYDATA --val-share 0.2
-python -m maskrcnn_jax.data.importers instances MASKS --images PHOTOS --classes cat --out MYDATA
-python -m maskrcnn_jax.data.importers cityscapes CITYSCAPES --out MYDATA --split val
+    python -m maskrcnn_jax.data.importers labelme FOLDER --out MYDATA --val-share 0.2
+    python -m maskrcnn_jax.data.importers via EXPORT.json --out MYDATA --val-share 0.2
+    python -m maskrcnn_jax.data.importers cvat annotations.xml --out MYDATA --val-share 0.2
+    python -m maskrcnn_jax.data.importers instances MASKS --images PHOTOS --classes cat --out MYDATA
+    python -m maskrcnn_jax.data.importers cityscapes CITYSCAPES --out MYDATA --split val
 
 MYDATA is what train.py takes as --data.root. FORMAT --help lists the options of a format;
 docs/importing.md tells what becomes of what.
