@@ -49,6 +49,9 @@ class GroupNormConfig:
 
     groups: int = 32
 
+    def __post_init__(self):
+        check_options(self, groups=(self.groups >= 1, "at least 1"))
+
     def build(self, name: str) -> "GroupNorm":
         return GroupNorm(self, name=name)
 

@@ -95,13 +95,15 @@ def _from_dataclass(kind: Any, value: Any, where: str) -> Any:
     for name, field in fields.items():
         if name not in value and field.default is field.default_factory is dataclasses.MISSING:
             raise InputError(f"{where}: field {name!r} is missing")
-    return kind(
-        **{
-            name: from_json(hints[name], value[name], where=f"{where}: {name}")
-            for name in fields
-            if name in value
-        }
-    )
+    values = {
+        name: from_json(hints[name], value[name], where=f"{where}: {name}")
+        for name in fields
+        if name in value
+    }
+    try:
+        return kind(**values)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error
 
 
 def _from_list(kind: Any, value: Any, where: str) -> tuple:

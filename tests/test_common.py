@@ -116,9 +116,7 @@ def test_loss_and_predict_create_the_same_variables(name):
 def test_in_bfloat16_variables_and_results_stay_float32(name, verb):
     """With the shallowest backbone: the others have more of the same."""
     config = preset(name)
-    backbone = dataclasses.replace(
-        config.model.backbone, depth=18, groups=1, width_per_group=64, stride_in_1x1=True
-    )
+    backbone = dataclasses.replace(config.model.backbone, depth=18, groups=1, width_per_group=64)
     pixels = PixelConfig()  # have no part in it
     model = dataclasses.replace(
         config.model, precision="bfloat16", backbone=backbone, pixels=pixels

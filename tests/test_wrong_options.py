@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import pytest
 
 from maskrcnn_jax.errors import InputError
+from maskrcnn_jax.maskrcnn import MaskRCNNConfig
 from maskrcnn_jax.norms import GroupNormConfig
 from maskrcnn_jax.roi.detections import DetectionConfig
 from maskrcnn_jax.roi.mask import (
@@ -17,8 +18,11 @@ from maskrcnn_jax.roi.mask.point_heads import CoarseHeadConfig, PointHeadConfig
 from maskrcnn_jax.roi.mask.point_rend import PointSamplingConfig, SubdivisionConfig
 from maskrcnn_jax.roi.pooling import RoIAlignConfig, RoIPoolConfig
 from maskrcnn_jax.roi.sampling import RoISamplingConfig
+from maskrcnn_jax.roi.stages import RefinementConfig
+from maskrcnn_jax.roi.suppression import GaussianSoftNMSConfig, LinearSoftNMSConfig, NMSConfig
 from maskrcnn_jax.rpn.proposals import ProposalConfig
 from maskrcnn_jax.rpn.targets import AnchorSamplingConfig
+from maskrcnn_jax.serialization import from_json, to_json
 from maskrcnn_jax.solo.detections import SOLODetectionConfig
 from maskrcnn_jax.solo.grids import GRIDS
 from maskrcnn_jax.solo.head import SOLOHeadConfig
@@ -56,7 +60,16 @@ WRONG = [
     (ProposalConfig, {"before_nms": 10, "after_nms": 0}),
     (AnchorSamplingConfig, {"num_samples": 0}),
     (AnchorSamplingConfig, {"positive_fraction": -1.0}),
+    (AnchorSamplingConfig, {"positive_from": 1.5}),
+    (AnchorSamplingConfig, {"positive_from": 0.2, "negative_below": 0.3}),
+    (RefinementConfig, {"box_weights": (1.0, 1.0, 1.0, 1.0), "positive_from": 1.5}),
+    (GroupNormConfig, {"groups": 0}),
+    (NMSConfig, {"iou_threshold": -0.1}),
+    (LinearSoftNMSConfig, {"iou_threshold": 1.1}),
+    (GaussianSoftNMSConfig, {"sigma": 0.0}),
+    (GaussianSoftNMSConfig, {"min_score": 2.0}),
     (SOLOHeadConfig, {"grids": GRIDS[:4]}),
+    (SOLOHeadConfig, {"num_convs": 0}),
     (SOLODetectionConfig, {"max_candidates": 0}),
     (SOLODetectionConfig, {"max_detections": 0}),
 ]
@@ -67,6 +80,14 @@ def test_a_wrong_option_is_named(kind, options):
     name = list(options)[-1]
     with pytest.raises(InputError, match=f"^{kind.__name__}: {name} must be .*, not "):
         kind(**options)
+
+
+def test_in_a_file_its_place_is_told():
+    given = to_json(MaskRCNNConfig(num_classes=2))
+    given["roi"]["mask"]["pooling"]["output_size"] = 0
+    place = "my.json: roi: mask: pooling: RoIAlignConfig: output_size must be at least 1, not 0"
+    with pytest.raises(InputError, match=place):
+        from_json(MaskRCNNConfig, given, where="my.json")
 
 
 @pytest.mark.parametrize("levels", [(2,), (4, 3), (2, 3, 4, 5, 6)])

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import configs
 from benchmarks.ablations.cases import Case
 from maskrcnn_jax.errors import InputError
 from maskrcnn_jax.experiment import ExperimentConfig
@@ -36,7 +37,7 @@ def measure(case: Case, workdir: Path, *, seed: int, epochs: float, data: Path) 
     numbers, config = workdir / "eval/val/metrics.json", workdir / "config.json"
     wanted = to_json(_shortened(case, seed=seed, epochs=epochs, data=data))
     if config.exists():
-        _check_same(json.loads(config.read_text()), wanted, config)
+        _check_same(to_json(configs.load(str(config))), wanted, config)
     if not numbers.exists():
         write_json(config, wanted, indent=1)
         _run("train.py", str(config), "--workdir", str(workdir))

@@ -52,6 +52,8 @@ class ResNetConfig:
     remat: bool = False
 
     def __post_init__(self) -> None:
+        if self.depth < 50:  # no bottlenecks: nothing of theirs tells two configs apart
+            object.__setattr__(self, "stride_in_1x1", False)
         if self.frozen_stages > 0 and isinstance(self.norm, BatchNormConfig):
             raise InputError(
                 "a frozen stage needs a norm without running statistics: set frozen_stages to 0, "

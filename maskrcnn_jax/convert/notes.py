@@ -45,7 +45,7 @@ def import_notes(weights: Weights, model: AnyDetectorConfig) -> list[str]:
     if made_for is None:
         return []
     return [
-        f"note: --model.{option} is {here}; the weights were made for {there}"
+        f"note: --model.{option} is {here}; such weights are made for {there}"
         for option, there, here in _semantic_differences(made_for, model)
         if option.startswith(options)
     ]

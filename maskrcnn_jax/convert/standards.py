@@ -38,8 +38,9 @@ STANDARDS: Mapping[Kind, Mapping[str, Callable[..., Any]]] = {
 
 
 def _for_folded(*, num_classes: int = 80, backbone: ResNetConfig | None = None) -> MaskRCNNConfig:
-    """Folded norms come from Caffe, whose stride is in the first convolution of a block."""
-    backbone = dataclasses.replace(backbone or ResNetConfig(), stride_in_1x1=True)
+    """Most such files are Caffe's ResNets, with the stride in the first convolution of a block."""
+    backbone = backbone or ResNetConfig()
+    backbone = dataclasses.replace(backbone, stride_in_1x1=backbone.groups == 1)
     return MaskRCNNConfig(num_classes=num_classes, backbone=backbone)
 
 

@@ -67,6 +67,8 @@ class Start:
         """Of each option, why it is as it is."""
         frozen = ", ".join(self.model.backbone.frozen_modules()) or "nothing"
         reasons = {"model.backbone.frozen_stages": f"not trained: {frozen}"}
+        if self.is_backbone and self.model.backbone.depth >= 50:
+            reasons["model.backbone.stride_in_1x1"] = "where such weights have it"
         if self.has_new_classes and self.num_classes_before:
             reasons["init.new_classes"] = f"the weights have {self.num_classes_before} others"
         if semantic_labels(self.model) is not None:

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from maskrcnn_jax.errors import InputError
+from maskrcnn_jax.errors import InputError, check_options
 from maskrcnn_jax.losses import LossTerm
 from maskrcnn_jax.roi.box_head import BoxHeadConfig
 from maskrcnn_jax.roi.detections import DetectionConfig, decode_boxes, detect
@@ -28,6 +28,9 @@ class RefinementConfig:
     positive_from: float
     box_weights: tuple[float, float, float, float]
     loss_weight: float = 1.0
+
+    def __post_init__(self):
+        check_options(self, positive_from=(0 <= self.positive_from <= 1, "between 0 and 1"))
 
 
 class Stage(NamedTuple):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias
 
-from maskrcnn_jax.errors import InputError
+from maskrcnn_jax.errors import check_options
 from maskrcnn_jax.ops.nms import Kept, nms
 from maskrcnn_jax.ops.soft_nms import gaussian_decay, linear_decay, soft_nms
 
@@ -22,7 +22,7 @@ class NMSConfig:
     iou_threshold: float = 0.5
 
     def __post_init__(self):
-        _require_share("iou_threshold", self.iou_threshold)
+        check_options(self, iou_threshold=(0 <= self.iou_threshold <= 1, "between 0 and 1"))
 
     def build(self) -> Suppression:
         return partial(nms, iou_threshold=self.iou_threshold)
@@ -39,8 +39,11 @@ class LinearSoftNMSConfig:
     min_score: float = 0.001
 
     def __post_init__(self):
-        _require_share("iou_threshold", self.iou_threshold)
-        _require_share("min_score", self.min_score)
+        check_options(
+            self,
+            iou_threshold=(0 <= self.iou_threshold <= 1, "between 0 and 1"),
+            min_score=(0 <= self.min_score <= 1, "between 0 and 1"),
+        )
 
     def build(self) -> Suppression:
         decay = partial(linear_decay, iou_threshold=self.iou_threshold)
@@ -58,9 +61,11 @@ class GaussianSoftNMSConfig:
     min_score: float = 0.001
 
     def __post_init__(self):
-        if not self.sigma > 0:
-            raise InputError(f"nms.sigma is {self.sigma}; it must be above 0")
-        _require_share("min_score", self.min_score)
+        check_options(
+            self,
+            sigma=(self.sigma > 0, "above 0"),
+            min_score=(0 <= self.min_score <= 1, "between 0 and 1"),
+        )
 
     def build(self) -> Suppression:
         decay = partial(gaussian_decay, sigma=self.sigma)
@@ -68,8 +73,3 @@ class GaussianSoftNMSConfig:
 
 
 AnyNMSConfig: TypeAlias = NMSConfig | LinearSoftNMSConfig | GaussianSoftNMSConfig
-
-
-def _require_share(name: str, value: float) -> None:
-    if not 0 <= value <= 1:
-        raise InputError(f"nms.{name} is {value}; it must be within 0 and 1")

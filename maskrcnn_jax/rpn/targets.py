@@ -29,6 +29,11 @@ class AnchorSamplingConfig:
             self,
             num_samples=(self.num_samples >= 1, "at least 1"),
             positive_fraction=(0 <= self.positive_fraction <= 1, "between 0 and 1"),
+            positive_from=(0 <= self.positive_from <= 1, "between 0 and 1"),
+            negative_below=(
+                0 <= self.negative_below <= self.positive_from,
+                f"between 0 and positive_from, {self.positive_from}",
+            ),
         )
 
 

@@ -35,8 +35,11 @@ class SOLOHeadConfig:
     norm: NormConfig = field(default_factory=GroupNormConfig)
 
     def __post_init__(self):
-        wanted = f"{len(GRIDS)}, one for each level"
-        check_options(self, grids=(len(self.grids) == len(GRIDS), wanted))
+        check_options(
+            self,
+            grids=(len(self.grids) == len(GRIDS), f"{len(GRIDS)}, one for each level"),
+            num_convs=(self.num_convs >= 1, "at least 1"),
+        )
 
     def build(self, num_classes: int, kernel_size: int) -> "SOLOHead":
         return SOLOHead(self, num_classes, kernel_size)

@@ -17,8 +17,11 @@ import orbax.checkpoint as ocp
 from jax.experimental import multihost_utils
 
 from maskrcnn_jax.data.records import Category
+from maskrcnn_jax.detectors import AnyDetectorConfig
 from maskrcnn_jax.errors import InputError
 from maskrcnn_jax.experiment import ExperimentConfig
+from maskrcnn_jax.maskrcnn import MaskRCNNConfig
+from maskrcnn_jax.roi.standard import StandardRoIHeadConfig
 from maskrcnn_jax.serialization import differences, from_json, to_json
 from maskrcnn_jax.training import checkpoint_folders
 from maskrcnn_jax.training.average import averaged_part
@@ -28,8 +31,8 @@ from maskrcnn_jax.training.distributed import is_first_process
 from maskrcnn_jax.training.quiet_orbax import quiet_orbax
 from maskrcnn_jax.training.state import TrainState, Tree, initial_variables, merge, split
 
-# What a run cannot change once it has begun; what of it does not touch training, or only its
-# rounding; and what of that does, for later stages are trained on boxes that are refined with it.
+# What a run cannot change once it has begun, and what of it does not touch training, or only its
+# rounding.
 _FIXED = ("model", "data", "input", "optimizer.ema_decay", "run.seed")
 _FREE = (
     *("data.root", "data.cache_dir", "input.num_workers", "input.num_threads"),
@@ -38,7 +41,8 @@ _FREE = (
     *("model.roi.averaged", "model.roi.mask_stages", "model.roi.mask.subdivision"),
     *("model.precision", "model.backbone.remat"),
 )
-_FIXED_ALL_THE_SAME = ("model.roi.detections.limit_shrinking",)
+# In heads of several stages, whose later ones are trained on boxes that are refined with it.
+_FIXED_IN_STAGES = ("model.roi.detections.limit_shrinking",)
 
 _NONE = -1  # in place of a step
 
@@ -253,7 +257,7 @@ def check_same_run(before: Run, now: Run, workdir: Path) -> Sequence[str]:
         )
     changed = differences(to_json(before.config), to_json(now.config))
     for option, old, new in changed:
-        if _is_fixed(option):
+        if _is_fixed(option, before.config.model):
             raise InputError(
                 f"{workdir} holds a run with --{option} {old}, not {new}. "
                 "Give another --workdir, or the option as it was."
@@ -274,8 +278,11 @@ def _fields(state: TrainState) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def _is_fixed(option: str) -> bool:
-    if _is_part(option, _FIXED_ALL_THE_SAME):
+def _is_fixed(option: str, model: AnyDetectorConfig) -> bool:
+    has_stages = isinstance(model, MaskRCNNConfig) and not isinstance(
+        model.roi, StandardRoIHeadConfig
+    )
+    if has_stages and _is_part(option, _FIXED_IN_STAGES):
         return True
     unwrapped = option.replace("model.roi.mask.head.", "model.roi.mask.")  # of judged masks
     return _is_part(option, _FIXED) and not _is_part(unwrapped, _FREE)

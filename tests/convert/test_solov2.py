@@ -66,7 +66,7 @@ def test_what_departs_from_the_standard_is_told():
         detections=dataclasses.replace(CONFIG.detections, sigma=0.5),
     )
     (note,) = import_notes(WEIGHTS, other)
-    assert "--model.detections.sigma is 0.5; the weights were made for 2.0" in note
+    assert "--model.detections.sigma is 0.5; such weights are made for 2.0" in note
     (note,) = export_notes(other, mmdetection.NAMING)
     assert "sigma is 0.5; mmdetection by itself takes 2.0" in note
 

@@ -2,12 +2,14 @@ import dataclasses
 import pathlib
 import resource
 import shutil
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from maskrcnn_jax.convert import detectron2
 from maskrcnn_jax.data.config import InputConfig
 from maskrcnn_jax.data.datasets import ShapesConfig
 from maskrcnn_jax.data.records import Category
@@ -146,8 +148,6 @@ def test_a_directory_without_a_checkpoint_is_refused(tmp_path):
     [
         ("model.backbone.depth", 34, r"--model\.backbone\.depth 18, not 34"),
         ("model.roi.mask", None, r"--model\.roi\.mask"),
-        # Later stages are trained on boxes that are refined with it.
-        ("model.roi.detections.limit_shrinking", True, r"limit_shrinking False, not True"),
         ("data.num_train", 6, r"--data\.num_train 5, not 6"),
         ("input.batch_size", 4, r"--input\.batch_size 2, not 4"),
         ("optimizer.ema_decay", 0.99, r"--optimizer\.ema_decay None, not 0\.99"),
@@ -323,11 +323,20 @@ def replaced(config, path, value):
         ("input.num_workers", 3, "--input.num_workers: 0 before, 3 from"),
         ("model.roi.detections.max_detections", 5, "--model.roi.detections.max_detections: 10"),
         ("model.rpn.test_proposals.after_nms", 5, "--model.rpn.test_proposals.after_nms: 24"),
+        ("model.roi.detections.limit_shrinking", True, "--model.roi.detections.limit_shrinking: F"),
     ],
 )
 def test_what_does_not_touch_the_training_so_far_may_change(path, value, line, tmp_path):
     [told] = check_same_run(run_of(CONFIG), run_of(replaced(CONFIG, path, value)), tmp_path)
     assert told.startswith(line)
+
+
+@pytest.mark.parametrize("as_stages", [tiny.as_htc, partial(tiny.as_cascade, peer=detectron2)])
+def test_later_stages_are_trained_on_boxes_that_must_be_refined_as_before(as_stages, tmp_path):
+    before = dataclasses.replace(CONFIG, model=as_stages(CONFIG.model))
+    after = replaced(before, "model.roi.detections.limit_shrinking", True)
+    with pytest.raises(InputError, match="limit_shrinking False, not True"):
+        check_same_run(run_of(before), run_of(after), tmp_path)
 
 
 def test_judged_masks_may_be_subdivided_otherwise(tmp_path):

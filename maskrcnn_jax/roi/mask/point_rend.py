@@ -38,7 +38,7 @@ from maskrcnn_jax.ops.sampling_grid import Maps
 from maskrcnn_jax.roi.mask.losses import MaskLosses, mask_loss, positive_labels, select_class
 from maskrcnn_jax.roi.mask.point_heads import CoarseHeadConfig, PointHeadConfig
 from maskrcnn_jax.roi.mask.targets import MaskTargetConfig, mask_targets, point_targets
-from maskrcnn_jax.roi.pooling import NEIGHBOURS, are_neighbours
+from maskrcnn_jax.roi.pooling import LEVELS
 from maskrcnn_jax.structures import Detections, Features, GroundTruth, Samples
 
 
@@ -101,7 +101,7 @@ class PointRendMaskHeadConfig:
     targets: MaskTargetConfig = field(default_factory=MaskTargetConfig)
 
     def __post_init__(self):
-        check_options(self, level=(are_neighbours([self.level]), NEIGHBOURS))
+        check_options(self, level=(self.level in LEVELS, f"from {LEVELS[0]} to {LEVELS[-1]}"))
 
     @property
     def side(self) -> int:

@@ -48,11 +48,8 @@ class MaskScoringConfig:
 
     @property
     def targets(self) -> MaskTargetConfig:
-        """What ``head`` learns, cut at one half as its masks are. One that says nothing learns
-        the usual targets.
-        """
-        learnt = getattr(self.head, "targets", MaskTargetConfig())
-        return dataclasses.replace(learnt, soft=False)
+        """What ``head`` learns, cut at one half as its masks are."""
+        return dataclasses.replace(self.head.targets, soft=False)
 
     def build(self, num_classes: int) -> "MaskScoringHead":
         return MaskScoringHead(self, num_classes)
