@@ -87,12 +87,13 @@ def tyro_options(section: Section) -> dict[str, Any]:
     wrapper = dataclasses.make_dataclass(
         "Wrapper", [("section", named, field(default=section.arguments))]
     )
-    told = {wrapper, *map(type, _spread(section.arguments))}
+    told = list(_spread(section.arguments))  # of a type that is elsewhere too, these alone
     registry = tyro.constructors.ConstructorRegistry()
 
     @registry.struct_rule
     def without_fields(info: Any) -> tyro.constructors.StructConstructorSpec | None:
-        if not dataclasses.is_dataclass(info.type) or info.type in told:
+        is_told = info.type is wrapper or any(info.default is x for x in told)
+        if not dataclasses.is_dataclass(info.type) or is_told:
             return None
         return tyro.constructors.StructConstructorSpec(lambda: info.default, fields=())
 

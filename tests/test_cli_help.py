@@ -78,6 +78,7 @@ class Small:
     section: Outer = Outer()
     steps: tuple[Inner, ...] = (Inner(), Inner(width=5))
     spread: Annotated[Spread, tyro.conf.arg(name="")] = Spread()
+    again: Spread = Spread(height=7)
 
 
 SMALL = Small(out=tyro.MISSING)
@@ -88,6 +89,7 @@ def test_the_first_screen_tells_about_the_script_and_names_the_rest():
     assert "A lab note." in text
     assert "Where it goes. (required)" in text
     assert "How high. (default: 4)" in text
+    assert "--again.height" not in text
     assert "How wide." not in text
     assert "section  pairs=1 2 3 4  is-on=False  sides=1000 1001" in text
     assert re.search(r"^steps\.1  +width=5  kind=soft$", text, re.MULTILINE)
@@ -121,7 +123,7 @@ def test_a_misspelt_section_names_the_nearest():
 
 def test_names_and_choices_for_completion():
     assert list(completions(sections_of(SMALL))) == [
-        "--help all section section.inner steps.0 steps.1",
+        "--help all section section.inner steps.0 steps.1 again",
         "--debug",
         "--out",
         "--choice a None",
@@ -135,6 +137,7 @@ def test_names_and_choices_for_completion():
         "--steps.0.kind soft hard",
         "--steps.1.width",
         "--steps.1.kind soft hard",
+        "--again.height",
     ]
     lines = told(SMALL, "--help", cli.NAMES).splitlines()
     assert lines == list(completions(sections_of(SMALL)))
