@@ -104,7 +104,6 @@ def test_a_backbone_says_how_it_sees_pixels(tmp_path):
     init = saved(tmp_path / "a.npz", backbone_of(tensors, "backbone.bottom_up.", keep_prefix=True))
     model = start_from(init, OWN).model
     assert model.pixels == detectron2.model().pixels != PixelConfig()
-    assert model.backbone.stride_in_1x1
     assert (model.backbone.depth, model.backbone.width) == (18, 8)
 
 
